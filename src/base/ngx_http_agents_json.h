@@ -1,0 +1,104 @@
+
+/*
+ * The one set of helpers that reads and builds JSON.  Reading is jansson's,
+ * with what a strict reader needs added; writing is our own, since jansson
+ * 2.14 prints 0.7 as 0.69999999999999996 and cannot splice stored text.
+ * No nginx here; any thread.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_JSON_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_JSON_H_INCLUDED_
+
+
+#include <jansson.h>
+#include "ngx_http_agents_buf.h"
+
+
+#define NGX_HTTP_AGENTS_JSON_DEPTH  64
+
+
+typedef struct {
+    int   line;             /* from 1; 0 where there is none */
+    int   column;           /* from 1 */
+    char  text[JSON_ERROR_TEXT_LENGTH];
+} ngx_http_agents_json_fault_t;
+
+
+/* To be called once in a process, before threads: seeds jansson's hashes. */
+void ngx_http_agents_json_init(void);
+
+/*
+ * Reads a document from outside, strictly (RFC 8259): UTF-8, no duplicate
+ * key, no U+0000, no trailing text, integers within 64 bits, nesting up to
+ * NGX_HTTP_AGENTS_JSON_DEPTH.  A new reference, or NULL with *fault filled.
+ */
+json_t *ngx_http_agents_json_parse(const char *data, size_t len,
+    ngx_http_agents_json_fault_t *fault);
+
+/*
+ * Reads what a model or an MCP server sent, forgiving what does no harm:
+ * a repeated key (the last one wins) and U+0000 in strings, which becomes
+ * U+FFFD; nesting up to "depth".  A new reference, or NULL with *fault filled.
+ */
+json_t *ngx_http_agents_json_parse_foreign(const char *data, size_t len,
+    int depth, ngx_http_agents_json_fault_t *fault);
+
+/* Reads text of the store: NULL without memory or if it is no JSON. */
+json_t *ngx_http_agents_json_load(const char *data, size_t len);
+
+/*
+ * Members by name.  string: NULL if absent or no string (*len may be NULL);
+ * object, array: borrowed references, NULL if absent or of another type;
+ * integer: "otherwise" if absent or no integer.
+ */
+const char *ngx_http_agents_json_string(const json_t *object, const char *key,
+    size_t *len);
+json_t *ngx_http_agents_json_object(const json_t *object, const char *key);
+json_t *ngx_http_agents_json_array(const json_t *object, const char *key);
+int64_t ngx_http_agents_json_integer(const json_t *object, const char *key,
+    int64_t otherwise);
+int ngx_http_agents_json_true(const json_t *object, const char *key);
+
+/* Code points of a UTF-8 text. */
+size_t ngx_http_agents_json_characters(const char *text, size_t len);
+
+/* The name of a value's type as a person would say it: "an object". */
+const char *ngx_http_agents_json_type_name(const json_t *value);
+
+/*
+ * Writing.  A value is written compactly, members in their order, reals as
+ * the shortest decimal that reads back equal, "/" and non-ASCII as they are.
+ * sorted: members by name and integral reals as integers, for fingerprints.
+ */
+void ngx_http_agents_json_put(ngx_http_agents_buf_t *buf, const json_t *value);
+void ngx_http_agents_json_put_sorted(ngx_http_agents_buf_t *buf,
+    const json_t *value);
+
+/* A string with its quotes; broken UTF-8 becomes U+FFFD; NULL is null. */
+void ngx_http_agents_json_put_string(ngx_http_agents_buf_t *buf,
+    const char *text, size_t len);
+
+/* The malloc'd text of a value, NUL terminated; NULL without memory. */
+char *ngx_http_agents_json_text(const json_t *value, size_t *len);
+
+/*
+ * Object members, with the comma that they need: begin writes "{", each
+ * member its own separator, end "}".  raw splices JSON text (NULL: null).
+ */
+void ngx_http_agents_json_begin(ngx_http_agents_buf_t *buf);
+void ngx_http_agents_json_end(ngx_http_agents_buf_t *buf);
+void ngx_http_agents_json_key(ngx_http_agents_buf_t *buf, const char *key);
+void ngx_http_agents_json_member_string(ngx_http_agents_buf_t *buf,
+    const char *key, const char *text, size_t len);
+void ngx_http_agents_json_member_cstring(ngx_http_agents_buf_t *buf,
+    const char *key, const char *text);
+void ngx_http_agents_json_member_integer(ngx_http_agents_buf_t *buf,
+    const char *key, int64_t value);
+void ngx_http_agents_json_member_raw(ngx_http_agents_buf_t *buf,
+    const char *key, const char *json, size_t len);
+void ngx_http_agents_json_member_time(ngx_http_agents_buf_t *buf,
+    const char *key, int64_t ms);
+
+
+#endif /* _NGX_HTTP_AGENTS_JSON_H_INCLUDED_ */

@@ -1,0 +1,40 @@
+
+/*
+ * The catalog of errors: one table makes the problem+json of a refused
+ * request, the error of a failed run, and the pages under /errors.  Pure data.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_PROBLEM_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_PROBLEM_H_INCLUDED_
+
+
+#include <stddef.h>
+
+
+typedef struct {
+    const char  *slug;          /* last part of the page's url */
+    const char  *title;
+    int          status;        /* of the HTTP answer; 0: only in runs */
+    const char  *incident;      /* error.type of a run; NULL: only in HTTP */
+    const char  *cause;         /* what happened and why; for the page */
+    const char  *recovery;      /* what to do about it; for the page */
+} ngx_http_agents_problem_t;
+
+
+/* The table, ended by a NULL slug; in the order of the index page. */
+extern const ngx_http_agents_problem_t  ngx_http_agents_problems[];
+
+/* NULL if there is none. */
+const ngx_http_agents_problem_t *ngx_http_agents_problem_slug(
+    const char *slug, size_t len);
+
+/* The entry of an incident code; that of AgentLoopInternal if unknown. */
+const ngx_http_agents_problem_t *ngx_http_agents_problem_incident(
+    const char *incident);
+
+/* The generic entry of an HTTP status (404: not-found); never NULL. */
+const ngx_http_agents_problem_t *ngx_http_agents_problem_status(int status);
+
+
+#endif /* _NGX_HTTP_AGENTS_PROBLEM_H_INCLUDED_ */

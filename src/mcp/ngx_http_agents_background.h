@@ -1,0 +1,106 @@
+
+/*
+ * The one door for background requests: an HTTP exchange that no client waits
+ * for, as a background subrequest of a made-up request, to the operator's
+ * internal location, whose proxy settings, upstreams and logs apply.  Event
+ * loop only.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_BACKGROUND_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_BACKGROUND_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+typedef struct ngx_http_agents_background_s  ngx_http_agents_background_t;
+
+
+/* Where such requests go: from the configuration. */
+typedef struct {
+    ngx_http_conf_ctx_t  *ctx;          /* of the server with the location */
+    ngx_str_t             uri;          /* of the internal location */
+} ngx_http_agents_background_target_t;
+
+
+/* Values of the $agents_mcp_* variables in the location. */
+typedef struct {
+    ngx_str_t   upstream;       /* scheme://checked-address:port/path?query */
+    ngx_str_t   host;           /* the url's authority */
+    ngx_str_t   server_name;    /* the url's host, for SNI */
+    ngx_str_t   alias;
+    ngx_str_t   tool;           /* empty unless tools/call */
+} ngx_http_agents_background_vars_t;
+
+
+typedef struct {
+    ngx_str_t   name;
+    ngx_str_t   value;
+} ngx_http_agents_background_header_t;
+
+
+/*
+ * Sees the body as it comes (decoded chunks, in order): NGX_OK to go on,
+ * NGX_DONE when enough was seen: the exchange ends there as complete and its
+ * connection closes, NGX_ERROR to give up.
+ */
+typedef ngx_int_t (*ngx_http_agents_background_body_pt)(void *data,
+    u_char *p, size_t len);
+
+
+typedef struct {
+    ngx_str_t                             method;       /* POST, GET, DELETE */
+    ngx_http_agents_background_vars_t     vars;         /* copied */
+    ngx_http_agents_background_header_t  *headers;      /* copied */
+    ngx_uint_t                            nheaders;
+    ngx_str_t                             body;         /* copied */
+    ngx_msec_t                            timeout;      /* of the whole */
+    size_t                                max_body;     /* of the answer */
+    ngx_http_agents_background_body_pt    on_body;      /* for an event stream;
+                                                           NULL: captured */
+} ngx_http_agents_background_request_t;
+
+
+typedef enum {
+    NGX_HTTP_AGENTS_BACKGROUND_OK = 0,      /* complete, whatever its status */
+    NGX_HTTP_AGENTS_BACKGROUND_REFUSED,     /* no connection, not resolved */
+    NGX_HTTP_AGENTS_BACKGROUND_BROKEN,      /* headers or body cut off */
+    NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT,
+    NGX_HTTP_AGENTS_BACKGROUND_TOO_BIG,
+    NGX_HTTP_AGENTS_BACKGROUND_FAILED       /* memory, connections */
+} ngx_http_agents_background_status_e;
+
+
+typedef struct {
+    ngx_http_agents_background_status_e   status;
+    ngx_uint_t    http_status;      /* 0: none came */
+    ngx_str_t     content_type;     /* alive during the call, as the others */
+    ngx_str_t     session;          /* Mcp-Session-Id */
+    ngx_str_t     location;         /* of a redirect */
+    u_char       *body;             /* malloc'd, the callee's; or NULL */
+    size_t        body_len;
+} ngx_http_agents_background_answer_t;
+
+/* Called once, never from within send; not after cancel. */
+typedef void (*ngx_http_agents_background_done_pt)(void *data,
+    ngx_http_agents_background_answer_t *answer);
+
+
+/* NULL without memory or connections: "done" is then not called. */
+ngx_http_agents_background_t *ngx_http_agents_background_send(
+    const ngx_http_agents_background_target_t *target,
+    const ngx_http_agents_background_request_t *request, ngx_log_t *log,
+    ngx_http_agents_background_done_pt done, void *data);
+
+/* Closes the upstream connection. */
+void ngx_http_agents_background_cancel(ngx_http_agents_background_t *bg);
+
+/* For the module: variables and the filters that capture the answer. */
+ngx_int_t ngx_http_agents_background_add_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_agents_background_init_filters(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_AGENTS_BACKGROUND_H_INCLUDED_ */

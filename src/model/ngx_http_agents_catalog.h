@@ -1,0 +1,94 @@
+
+/*
+ * What the operator configured: providers, data planes, clusters, models;
+ * and who may name them.  Filled while the configuration is read, read only
+ * afterwards.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_CATALOG_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_CATALOG_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_agents_model.h"
+
+
+typedef struct {
+    ngx_str_t                          name;
+    const ngx_http_agents_protocol_t  *protocol;
+    ngx_str_t                          endpoint;    /* no trailing slash; NUL */
+    ngx_str_t                          resolve;     /* for CURLOPT_RESOLVE;
+                                                       NUL terminated */
+    ngx_str_t                          api_key;     /* the key itself; NUL */
+    ngx_msec_t                         connect_timeout;
+    ngx_msec_t                         timeout;
+    ngx_uint_t                         retries;
+    ngx_uint_t                         max_connections;
+    ngx_str_t                          trusted_certificate;
+    ngx_str_t                          proxy;
+    /* for error messages about the block */
+    u_char                            *file;
+    ngx_uint_t                         line;
+} ngx_http_agents_provider_t;
+
+
+typedef struct {
+    ngx_str_t                          name;
+    ngx_uint_t                         max_inferences;  /* 0: no bound */
+} ngx_http_agents_cluster_t;
+
+
+typedef struct {
+    ngx_str_t                          name;        /* as the API names it */
+    ngx_str_t                          id;          /* the provider's; NUL */
+    ngx_str_t                          provider_name;
+    ngx_http_agents_provider_t        *provider;    /* set by check */
+    ngx_uint_t                         max_tokens;  /* ceiling */
+    ngx_uint_t                         lacks;       /* NGX_HTTP_AGENTS_NO_* */
+    ngx_str_t                          max_tokens_field;    /* NUL; or empty */
+    unsigned                           title:1;
+    u_char                            *file;
+    ngx_uint_t                         line;
+} ngx_http_agents_model_t;
+
+
+typedef struct {
+    ngx_str_t                          id;
+    ngx_array_t                        companies;   /* ngx_str_t; none: all */
+    ngx_array_t                        clusters;    /* ..._cluster_t */
+    ngx_array_t                        models;      /* ..._model_t */
+} ngx_http_agents_plane_t;
+
+
+typedef struct {
+    ngx_array_t                        providers;   /* ..._provider_t * */
+    ngx_array_t                        planes;      /* ..._plane_t * */
+} ngx_http_agents_catalog_t;
+
+
+ngx_int_t ngx_http_agents_catalog_init(ngx_http_agents_catalog_t *catalog,
+    ngx_pool_t *pool);
+
+/* The block directives agents_provider NAME {} and agents_data_plane ID {}. */
+char *ngx_http_agents_catalog_provider(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog);
+char *ngx_http_agents_catalog_plane(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog);
+
+/* After all is read: joins models with providers, says what is missing. */
+char *ngx_http_agents_catalog_check(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog);
+
+/* Lookups for requests and runs: NULL if there is none that "company" may
+ * name. */
+ngx_http_agents_plane_t *ngx_http_agents_catalog_find_plane(
+    ngx_http_agents_catalog_t *catalog, const char *company, const char *id);
+ngx_http_agents_cluster_t *ngx_http_agents_catalog_find_cluster(
+    ngx_http_agents_plane_t *plane, const char *name);
+ngx_http_agents_model_t *ngx_http_agents_catalog_find_model(
+    ngx_http_agents_plane_t *plane, const char *name);
+
+
+#endif /* _NGX_HTTP_AGENTS_CATALOG_H_INCLUDED_ */

@@ -1,0 +1,78 @@
+
+/*
+ * HTTP requests to providers: libcurl's multi interface on nginx's events and
+ * timers.  Knows nothing of models or runs.  One per worker; event loop only.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_TRANSPORT_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_TRANSPORT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+
+typedef struct ngx_http_agents_transport_s  ngx_http_agents_transport_t;
+typedef struct ngx_http_agents_transfer_s   ngx_http_agents_transfer_t;
+
+
+typedef struct {
+    ngx_str_t     url;              /* absolute; NUL terminated */
+    ngx_str_t     resolve;          /* "host:port:addr[,addr]" for
+                                       CURLOPT_RESOLVE; empty: address literal */
+    char        **headers;          /* "Name: value" lines */
+    size_t        nheaders;
+    const char   *body;             /* borrowed until done or cancel */
+    size_t        body_len;
+    ngx_msec_t    connect_timeout;
+    ngx_msec_t    timeout;          /* of the whole transfer */
+    size_t        max_body;         /* of the answer; more ends it as TOO_BIG */
+    ngx_str_t     trusted_certificate;  /* empty: the system's; NUL terminated */
+    ngx_str_t     proxy;            /* empty: none; NUL terminated */
+    ngx_log_t    *log;              /* alive as long as the transfer */
+} ngx_http_agents_transport_request_t;
+
+
+typedef enum {
+    NGX_HTTP_AGENTS_TRANSPORT_OK = 0,   /* an answer came, whatever its status */
+    NGX_HTTP_AGENTS_TRANSPORT_REFUSED,  /* never connected: safe to repeat */
+    NGX_HTTP_AGENTS_TRANSPORT_BROKEN,   /* lost on the way */
+    NGX_HTTP_AGENTS_TRANSPORT_TIMEOUT,
+    NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG,
+    NGX_HTTP_AGENTS_TRANSPORT_FAILED    /* TLS verification, memory, ... */
+} ngx_http_agents_transport_status_e;
+
+
+typedef struct {
+    ngx_http_agents_transport_status_e  status;
+    ngx_uint_t    http_status;
+    char         *body;             /* malloc'd, NUL terminated; the callee's */
+    size_t        body_len;
+    ngx_msec_t    retry_after;      /* Retry-After(-Ms); 0: none */
+    const char   *error;            /* what went wrong, for people; never a
+                                       credential; alive during the call */
+} ngx_http_agents_transport_answer_t;
+
+/* Called once, never from within send; not after cancel. */
+typedef void (*ngx_http_agents_transport_done_pt)(void *data,
+    ngx_http_agents_transport_answer_t *answer);
+
+
+/* "max_connections" bounds sockets; transfers above it wait in order. */
+ngx_http_agents_transport_t *ngx_http_agents_transport_create(
+    ngx_uint_t max_connections, ngx_log_t *log);
+void ngx_http_agents_transport_destroy(ngx_http_agents_transport_t *t);
+
+/* NULL without memory: "done" is then not called. */
+ngx_http_agents_transfer_t *ngx_http_agents_transport_send(
+    ngx_http_agents_transport_t *t,
+    const ngx_http_agents_transport_request_t *request,
+    ngx_http_agents_transport_done_pt done, void *data);
+
+/* Closes the connection if the transfer is under way. */
+void ngx_http_agents_transport_cancel(ngx_http_agents_transfer_t *transfer);
+
+
+#endif /* _NGX_HTTP_AGENTS_TRANSPORT_H_INCLUDED_ */

@@ -1,0 +1,101 @@
+
+/*
+ * The run engine: one per worker.  A run is a state machine driven by the
+ * event loop; what computes (prompts, replies, validation) is a step in a
+ * pool thread; what waits is an inference, background requests, or a batch.
+ * Knows nothing of HTTP requests.  Event loop only.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_ENGINE_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_ENGINE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_mcp.h"
+#include "ngx_http_agents_store.h"
+#include "ngx_http_agents_task.h"
+#include "ngx_http_agents_transport.h"
+
+
+/* Incident codes: error.type of a failed run; the catalog gives them titles
+ * and pages. */
+#define NGX_HTTP_AGENTS_INCIDENT_MAX_ITERATIONS                               \
+    "AgentLoopMaxIterationsExceeded"
+#define NGX_HTTP_AGENTS_INCIDENT_SCHEMA_DECODE  "AgentLoopSchemaDecodeFailed"
+#define NGX_HTTP_AGENTS_INCIDENT_CANCELLED      "AgentLoopCancelled"
+#define NGX_HTTP_AGENTS_INCIDENT_UNKNOWN_ALIAS  "AgentLoopUnknownToolAlias"
+#define NGX_HTTP_AGENTS_INCIDENT_UNKNOWN_CHOICE                               \
+    "AgentLoopUnknownToolChoiceName"
+#define NGX_HTTP_AGENTS_INCIDENT_CHOICE_NOT_FOLLOWED                          \
+    "AgentLoopToolChoiceNotFollowed"
+#define NGX_HTTP_AGENTS_INCIDENT_NAME_TOO_LONG  "AgentLoopToolNameTooLong"
+#define NGX_HTTP_AGENTS_INCIDENT_DISCOVERY      "AgentLoopMcpDiscoveryFailed"
+#define NGX_HTTP_AGENTS_INCIDENT_INFERENCE      "AgentLoopInferenceFailed"
+#define NGX_HTTP_AGENTS_INCIDENT_REFUSED        "AgentLoopRefused"
+#define NGX_HTTP_AGENTS_INCIDENT_FILTERED       "AgentLoopContentFiltered"
+#define NGX_HTTP_AGENTS_INCIDENT_CONTEXT        "AgentLoopContextOverflow"
+#define NGX_HTTP_AGENTS_INCIDENT_TIMEOUT        "AgentLoopRunTimeout"
+#define NGX_HTTP_AGENTS_INCIDENT_CONFIG         "AgentLoopInvalidEffectiveConfig"
+#define NGX_HTTP_AGENTS_INCIDENT_ABANDONED      "AgentLoopAbandoned"
+#define NGX_HTTP_AGENTS_INCIDENT_INTERNAL       "AgentLoopInternal"
+
+
+/* What an agents_api sets for its runs: from the configuration. */
+typedef struct {
+    ngx_str_t                    name;              /* NUL terminated */
+    ngx_uint_t                   max_iterations;    /* ceiling */
+    ngx_uint_t                   max_runs_per_user;
+    ngx_msec_t                   run_timeout;
+    ngx_msec_t                   inference_timeout;
+    ngx_msec_t                   tool_timeout;
+    size_t                       tool_result_max;   /* bytes of a result's text */
+    ngx_http_agents_mcp_conf_t   mcp;
+} ngx_http_agents_settings_t;
+
+
+/* Everything that an engine stands on; all of it outlives the engine. */
+typedef struct {
+    ngx_http_agents_db_t         *db;
+    ngx_http_agents_tasks_t      *tasks;
+    ngx_http_agents_transport_t  *transport;
+    ngx_http_agents_catalog_t    *catalog;
+    ngx_array_t                  *apis;     /* ngx_http_agents_settings_t * */
+    ngx_msec_t                    lease;
+    ngx_msec_t                    drain_timeout;
+    ngx_log_t                    *log;
+} ngx_http_agents_engine_conf_t;
+
+
+typedef struct ngx_http_agents_engine_s  ngx_http_agents_engine_t;
+
+
+/*
+ * Starts the worker's lease and its watch for runs that no one owns.  NULL
+ * without memory.
+ */
+ngx_http_agents_engine_t *ngx_http_agents_engine_create(
+    const ngx_http_agents_engine_conf_t *conf);
+
+/* In process exit: whatever is in flight is dropped, for others to take. */
+void ngx_http_agents_engine_destroy(ngx_http_agents_engine_t *engine);
+
+/* The worker's id, as runs carry it in "owner". */
+const char *ngx_http_agents_engine_worker(ngx_http_agents_engine_t *engine);
+
+/*
+ * Starts a run that was inserted with this worker as its owner, or that this
+ * worker has claimed.  All strings are copied.  Without memory the run is
+ * left to the store: it is claimed again later.
+ */
+void ngx_http_agents_engine_start(ngx_http_agents_engine_t *engine,
+    const ngx_http_agents_settings_t *settings,
+    const ngx_http_agents_run_key_t *key);
+
+/* Runs in flight in this worker. */
+ngx_uint_t ngx_http_agents_engine_active(ngx_http_agents_engine_t *engine);
+
+
+#endif /* _NGX_HTTP_AGENTS_ENGINE_H_INCLUDED_ */

@@ -1,0 +1,340 @@
+
+/*
+ * The queries: all SQL of the project, behind typed functions that add
+ * statements to a batch, and readers that turn a row of its result into a
+ * record.  One .c file per table.  No nginx; event loop, or agentsctl.
+ *
+ * Each "add" function says which statement it adds; statements count from 0
+ * in the order of the calls.  Strings of a record live as long as its batch.
+ *
+ * Every write of a run begins with its guard: an UPDATE of its row on the
+ * condition of its epoch; what follows in the batch holds only if the guard
+ * did.  A batch whose guard changed no row changed nothing at all.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_STORE_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_STORE_H_INCLUDED_
+
+
+#include "ngx_http_agents_db.h"
+
+
+typedef struct {
+    const char  *data;      /* NULL: SQL's NULL */
+    size_t       len;
+} ngx_http_agents_text_t;
+
+
+/* Whose data: from the bearer token; NUL terminated, never empty. */
+typedef struct {
+    const char  *company;
+    const char  *user;
+} ngx_http_agents_owner_t;
+
+
+/* ---- conversations (ngx_http_agents_conversations.c) ---- */
+
+typedef struct {
+    ngx_http_agents_text_t  id;
+    ngx_http_agents_text_t  name;               /* or NULL */
+    int64_t                 name_rev;
+    int64_t                 version;
+    ngx_http_agents_text_t  system_prompt;      /* or NULL */
+    ngx_http_agents_text_t  defaults;           /* JSON, every field */
+    ngx_http_agents_text_t  active_run_id;      /* pending or running */
+    ngx_http_agents_text_t  pending_run_id;     /* its calls wait for outputs */
+    int64_t                 created_at;
+    int64_t                 updated_at;
+} ngx_http_agents_conversation_t;
+
+/* INSERT, RETURNING the whole row. "name" and "system_prompt" may be NULL. */
+void ngx_http_agents_conversations_insert(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id,
+    const ngx_http_agents_text_t *name,
+    const ngx_http_agents_text_t *system_prompt,
+    const ngx_http_agents_text_t *defaults);
+
+/* SELECT: one row or none. */
+void ngx_http_agents_conversations_get(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id);
+
+/*
+ * Two SELECTs: the count (read by count), then the page's rows, newest first.
+ */
+void ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, int64_t limit, int64_t offset);
+
+void ngx_http_agents_conversations_read(
+    const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row,
+    ngx_http_agents_conversation_t *conversation);
+
+
+/* ---- messages (ngx_http_agents_messages.c) ---- */
+
+/*
+ * A message is stored in one part, a tool turn in one part per result, in
+ * call order.  "content" is the text of a JSON array of blocks; a message's
+ * blocks are the parts' arrays joined.  Rows past the conversation's version
+ * are the journal of its active run.
+ */
+typedef struct {
+    int64_t                 sequence_no;
+    int64_t                 part;               /* from 0 */
+    ngx_http_agents_text_t  role;               /* user, assistant, tool */
+    ngx_http_agents_text_t  content;
+    ngx_http_agents_text_t  run_id;
+    int64_t                 turn_index;         /* -1: the run's payload */
+    int64_t                 live;               /* 1: shows in the live view */
+    ngx_http_agents_text_t  provider;           /* JSON a provider needs back
+                                                   verbatim, or NULL */
+    int64_t                 created_at;
+} ngx_http_agents_message_t;
+
+/*
+ * SELECT of parts with sequence_no in (since, until], ascending by number
+ * and part, at most "limit" parts.
+ */
+void ngx_http_agents_messages_list(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *conversation,
+    int64_t since, int64_t until, int64_t limit);
+
+/* SELECT of the last committed assistant message: one row or none. */
+void ngx_http_agents_messages_last_assistant(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *conversation);
+
+void ngx_http_agents_messages_read(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_message_t *message);
+
+
+/* ---- runs (ngx_http_agents_runs.c) ---- */
+
+typedef struct {
+    ngx_http_agents_text_t  company_id;
+    ngx_http_agents_text_t  user_id;
+    ngx_http_agents_text_t  id;
+    ngx_http_agents_text_t  conversation_id;
+    ngx_http_agents_text_t  api;                /* name of the agents_api */
+    ngx_http_agents_text_t  client_op_id;       /* as sent */
+    ngx_http_agents_text_t  fingerprint;        /* SHA-256 of what was asked */
+    ngx_http_agents_text_t  status;             /* pending, running,
+                                                   completed, requires_action,
+                                                   failed */
+    ngx_http_agents_text_t  owner;              /* worker id; NULL: no one */
+    int64_t                 epoch;
+    int64_t                 takeovers;          /* since the last written step */
+    int64_t                 rev;
+    int64_t                 base_version;       /* the conversation's, at start */
+    int64_t                 cancel;             /* 1: asked to stop */
+    ngx_http_agents_text_t  payload;            /* JSON */
+    ngx_http_agents_text_t  tool_choice;        /* JSON */
+    ngx_http_agents_text_t  effective_config;   /* JSON */
+    int64_t                 iterations_used;
+    int64_t                 prompt_tokens;
+    int64_t                 completion_tokens;
+    int64_t                 total_tokens;
+    int64_t                 cache_read_tokens;
+    int64_t                 cache_write_tokens;
+    ngx_http_agents_text_t  job_ids;            /* JSON array */
+    ngx_http_agents_text_t  pending_tool_calls; /* JSON array */
+    ngx_http_agents_text_t  final_text;
+    ngx_http_agents_text_t  final_structured_output;    /* JSON */
+    ngx_http_agents_text_t  error_type;         /* incident code */
+    ngx_http_agents_text_t  error_message;
+    int64_t                 created_at;
+    int64_t                 finished_at;        /* 0: not yet */
+    ngx_http_agents_text_t  conversation_name;  /* now; where joined */
+    int64_t                 name_rev;
+} ngx_http_agents_run_record_t;
+
+/* What a POST decides upon: SELECTs for ngx_http_agents_runs_insert. */
+
+/* One row or none, without the live view. "op" in lower case. */
+void ngx_http_agents_runs_by_operation(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *conversation,
+    const char *op);
+
+/*
+ * One SELECT, so consistent: the run first, then the parts of its journal
+ * that show in the live view (none once it is terminal).  read_live gives
+ * the i-th part, i from 0 below rows - 1.
+ */
+void ngx_http_agents_runs_get(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id);
+void ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_run_record_t *run);
+void ngx_http_agents_runs_read_live(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t i, ngx_http_agents_message_t *part);
+
+/* SELECT count of the user's runs that are not terminal. */
+void ngx_http_agents_runs_count_active(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner);
+
+typedef struct {
+    const char              *id;
+    const char              *conversation;
+    const char              *api;
+    const char              *worker;            /* its owner */
+    const char              *client_op_id;      /* as sent */
+    const char              *client_op_key;     /* in lower case; unique */
+    const char              *fingerprint;
+    int64_t                  expected_version;
+    ngx_http_agents_text_t   payload;
+    ngx_http_agents_text_t   tool_choice;
+    ngx_http_agents_text_t   effective_config;
+    const char              *first_job_id;
+    int64_t                  resumes;           /* 1: payload is tool_outputs */
+} ngx_http_agents_run_insert_t;
+
+/*
+ * Two statements: the guard (the conversation, if its version is
+ * expected_version, no run is active, and its pending run is there exactly
+ * if "resumes") and the INSERT, RETURNING what runs_read reads.  No row in
+ * the second: read again and decide anew.
+ */
+void ngx_http_agents_runs_insert(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner,
+    const ngx_http_agents_run_insert_t *run);
+
+
+/* Which run, and by which right; what the engine writes with. */
+typedef struct {
+    ngx_http_agents_owner_t  owner;
+    const char              *id;
+    const char              *conversation;
+    int64_t                  epoch;
+} ngx_http_agents_run_key_t;
+
+/*
+ * What the engine starts or goes on from, three SELECTs: the run (only if
+ * its epoch is the key's), its conversation, and the parts of all messages,
+ * the journal's included.
+ */
+void ngx_http_agents_runs_load(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key);
+
+/* The guard alone, and with it: status running. One statement. */
+void ngx_http_agents_runs_begin(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key);
+
+/* Progress: what a step sets on the run's row. */
+typedef struct {
+    int64_t                  iterations_used;
+    int64_t                  prompt_tokens;
+    int64_t                  completion_tokens;
+    int64_t                  total_tokens;
+    int64_t                  cache_read_tokens;
+    int64_t                  cache_write_tokens;
+    ngx_http_agents_text_t   job_ids;
+} ngx_http_agents_run_progress_t;
+
+/*
+ * A step: the guard with the progress (takeovers back to 0), one statement;
+ * then add_part for each part of the journal, one statement each.
+ */
+void ngx_http_agents_runs_step(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key,
+    const ngx_http_agents_run_progress_t *progress);
+
+/* The guard without progress, for a tool's result: rev moves, no more. */
+void ngx_http_agents_runs_touch(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key);
+
+/* INSERT of a part, if the guard held; one that is there already stays. */
+void ngx_http_agents_runs_add_part(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key,
+    const ngx_http_agents_message_t *part);
+
+/* DELETE of the journal's parts above "sequence_no", if the guard held. */
+void ngx_http_agents_runs_drop_parts(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key, int64_t sequence_no);
+
+typedef struct {
+    const char              *status;            /* a terminal one */
+    int64_t                  version;           /* the conversation's, now */
+    ngx_http_agents_text_t   pending_tool_calls;/* JSON array, "[]" for none */
+    ngx_http_agents_text_t   final_text;
+    ngx_http_agents_text_t   final_structured_output;
+    const char              *error_type;        /* NULL: none */
+    ngx_http_agents_text_t   error_message;
+} ngx_http_agents_run_end_t;
+
+/*
+ * The end of a run, after step and parts in the same batch: two statements,
+ * the conversation (version, no active run, its pending run) and the run
+ * (terminal, no owner, epoch moved on).
+ */
+void ngx_http_agents_runs_finish(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key,
+    const ngx_http_agents_run_end_t *end);
+
+
+/* ---- leases (ngx_http_agents_leases.c) ---- */
+
+/* INSERT or renewal of a worker's lease, "lease" in milliseconds. */
+void ngx_http_agents_leases_renew(ngx_http_agents_db_batch_t *batch,
+    const char *worker, int64_t lease);
+
+/* Two statements: the worker's runs lose their owner; its row goes. */
+void ngx_http_agents_leases_release(ngx_http_agents_db_batch_t *batch,
+    const char *worker);
+
+/* One run is given up by its owner, guarded by its epoch. */
+void ngx_http_agents_leases_release_run(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key);
+
+/*
+ * UPDATE ... RETURNING: up to "limit" runs of "api" that no one owns become
+ * this worker's, with a new epoch and one more takeover.
+ */
+void ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
+    const char *worker, const char *api, int64_t limit);
+
+/*
+ * Two statements: runs whose owner has no live lease lose it (at most
+ * "limit"); leases that ended more than a day ago are removed.
+ */
+void ngx_http_agents_leases_expire(ngx_http_agents_db_batch_t *batch,
+    int64_t limit);
+
+typedef struct {
+    ngx_http_agents_text_t   company_id;
+    ngx_http_agents_text_t   user_id;
+    ngx_http_agents_text_t   id;
+    ngx_http_agents_text_t   conversation_id;
+    int64_t                  epoch;
+    int64_t                  takeovers;
+} ngx_http_agents_claim_t;
+
+void ngx_http_agents_leases_read(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_claim_t *claim);
+
+
+/* ---- tokens (ngx_http_agents_tokens.c) ---- */
+
+typedef struct {
+    ngx_http_agents_text_t   id;
+    ngx_http_agents_text_t   company_id;
+    ngx_http_agents_text_t   user_id;
+    ngx_http_agents_text_t   permissions;       /* blank-separated */
+    int64_t                  created_at;
+    int64_t                  expires_at;        /* 0: never */
+    int64_t                  revoked_at;        /* 0: not */
+} ngx_http_agents_token_t;
+
+/* SELECT of a live token (not expired, not revoked) by SHA-256. */
+void ngx_http_agents_tokens_find(ngx_http_agents_db_batch_t *batch,
+    const char *sha256);
+
+/* INSERT; "expires" in milliseconds from now, 0: never. */
+void ngx_http_agents_tokens_insert(ngx_http_agents_db_batch_t *batch,
+    const char *id, const char *sha256, const ngx_http_agents_owner_t *owner,
+    const char *permissions, int64_t expires);
+void ngx_http_agents_tokens_list(ngx_http_agents_db_batch_t *batch);
+void ngx_http_agents_tokens_revoke(ngx_http_agents_db_batch_t *batch,
+    const char *id);
+void ngx_http_agents_tokens_read(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_token_t *token);
+
+
+#endif /* _NGX_HTTP_AGENTS_STORE_H_INCLUDED_ */

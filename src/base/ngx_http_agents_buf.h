@@ -10,6 +10,7 @@
 #define _NGX_HTTP_AGENTS_BUF_H_INCLUDED_
 
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,9 @@ void ngx_http_agents_buf_adds(ngx_http_agents_buf_t *buf, const char *text);
 void ngx_http_agents_buf_addc(ngx_http_agents_buf_t *buf, char c);
 void ngx_http_agents_buf_addf(ngx_http_agents_buf_t *buf, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+void ngx_http_agents_buf_addv(ngx_http_agents_buf_t *buf, const char *fmt,
+    va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 /*
  * Hands the text over: the caller frees it with free().  NULL if an

@@ -37,12 +37,22 @@ json_t *ngx_http_agents_json_parse(const char *data, size_t len,
     ngx_http_agents_json_fault_t *fault);
 
 /*
- * Reads what a model or an MCP server sent, forgiving what does no harm:
- * a repeated key (the last one wins) and U+0000 in strings, which becomes
- * U+FFFD; nesting up to "depth".  A new reference, or NULL with *fault filled.
+ * Reads what a model or an MCP server sent, forgiving what does no harm: a
+ * byte order mark, a repeated key (the last one wins), broken UTF-8, lone
+ * surrogates and U+0000 in strings, which become U+FFFD, integers beyond 64
+ * bits, which become reals, and reals beyond the range, which become the
+ * largest; nesting up to "depth".  A new reference, or NULL with *fault
+ * filled.
  */
 json_t *ngx_http_agents_json_parse_foreign(const char *data, size_t len,
     int depth, ngx_http_agents_json_fault_t *fault);
+
+/*
+ * The text of the above as jansson takes it, added to "buf"; what is wrong
+ * beyond the faults named there stays as it is.
+ */
+void ngx_http_agents_json_repair(ngx_http_agents_buf_t *buf, const char *data,
+    size_t len);
 
 /* Reads text of the store: NULL without memory or if it is no JSON. */
 json_t *ngx_http_agents_json_load(const char *data, size_t len);
@@ -59,6 +69,13 @@ json_t *ngx_http_agents_json_array(const json_t *object, const char *key);
 int64_t ngx_http_agents_json_integer(const json_t *object, const char *key,
     int64_t otherwise);
 int ngx_http_agents_json_true(const json_t *object, const char *key);
+
+/*
+ * The bytes of the UTF-8 character at the start of a text that is not empty.
+ * *valid is 0 where there is none: the bytes are then what one U+FFFD stands
+ * for.
+ */
+size_t ngx_http_agents_json_utf8(const char *text, size_t len, int *valid);
 
 /* Code points of a UTF-8 text. */
 size_t ngx_http_agents_json_characters(const char *text, size_t len);

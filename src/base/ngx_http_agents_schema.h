@@ -27,11 +27,16 @@ void ngx_http_agents_schema_check(const json_t *schema,
 /*
  * Holds a value to a checked schema: 0 if it fits, else -1 with the first
  * mismatch added to "why" as "POINTER: reason" (the root's pointer is "/").
+ * The semantics are those of 2020-12: 1.0 is an integer and equals 1, lengths
+ * count code points, a keyword for another type than the value's says nothing.
  */
 int ngx_http_agents_schema_validate(const json_t *schema, const json_t *value,
     ngx_http_agents_buf_t *why);
 
-/* Whether the root admits anything but objects: it is wrapped for the wire. */
+/*
+ * Whether the root has to be wrapped for the wire: it admits anything but
+ * objects, or is a union, enum or const, which providers refuse at the root.
+ */
 int ngx_http_agents_schema_wrapped(const json_t *schema);
 
 /*

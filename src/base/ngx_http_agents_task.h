@@ -16,6 +16,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_event.h>
 #include <ngx_thread_pool.h>
 
 
@@ -43,8 +44,11 @@ typedef struct ngx_http_agents_tasks_s {
     ngx_log_t                *log;
     ngx_uint_t                posted;     /* with nginx's pool now */
     ngx_uint_t                waiting;    /* in the line below */
+    ngx_uint_t                limit;      /* of posted; below MAX after nginx's
+                                             pool has refused one */
     ngx_http_agents_task_t   *first;
     ngx_http_agents_task_t  **last;
+    ngx_event_t               retry;
 } ngx_http_agents_tasks_t;
 
 

@@ -15,6 +15,7 @@
 #include "ngx_http_agents_catalog.h"
 #include "ngx_http_agents_db_nginx.h"
 #include "ngx_http_agents_engine.h"
+#include "ngx_http_agents_fault.h"
 #include "ngx_http_agents_problem.h"
 
 
@@ -30,6 +31,7 @@ typedef struct {
     ngx_http_agents_tasks_t         tasks;
     ngx_http_agents_db_t           *db;
     ngx_http_agents_transport_t    *transport;
+    ngx_http_agents_gate_t         *gate;
     ngx_http_agents_engine_t       *engine;
     ngx_http_agents_token_cache_t  *tokens;     /* verified, for 10 s */
 } ngx_http_agents_worker_t;
@@ -38,7 +40,7 @@ typedef struct {
 typedef struct {
     ngx_http_agents_catalog_t       catalog;
     ngx_http_agents_db_spec_t       store;
-    ngx_array_t                     apis;       /* ..._settings_t * */
+    ngx_array_t                    *apis;       /* ..._settings_t * */
     ngx_shm_zone_t                 *zone;
     ngx_str_t                       pool_name;  /* of agents_thread_pool */
     ngx_thread_pool_t              *pool;       /* NULL: no agents_api */
@@ -66,49 +68,98 @@ typedef struct {
     ngx_http_complex_value_t       *auth_permissions;
     ngx_str_t                       mcp_location;
     ngx_array_t                    *egress;     /* rules, or NULL */
-    ngx_uint_t                      max_iterations;
-    ngx_uint_t                      max_runs_per_user;
+    ngx_int_t                       max_iterations;
+    ngx_int_t                       max_runs_per_user;
     ngx_msec_t                      run_timeout;
     ngx_msec_t                      inference_timeout;
+    ngx_msec_t                      queue_timeout;
+    ngx_msec_t                      discovery_timeout;
     ngx_msec_t                      tool_timeout;
     size_t                          tool_result_max;
+    size_t                          mcp_body_max;
 } ngx_http_agents_loc_conf_t;
 
 
 typedef struct ngx_http_agents_route_s  ngx_http_agents_route_t;
+typedef struct ngx_http_agents_wait_s   ngx_http_agents_wait_t;
+
+
+/* Where a request stands in the phase that admits it, see ..._access.h. */
+typedef enum {
+    NGX_HTTP_AGENTS_ACCESS_ROUTE = 0,
+    NGX_HTTP_AGENTS_ACCESS_AUTHENTICATE,
+    NGX_HTTP_AGENTS_ACCESS_PERMIT,
+    NGX_HTTP_AGENTS_ACCESS_RECEIVE,
+    NGX_HTTP_AGENTS_ACCESS_WAITING,
+    NGX_HTTP_AGENTS_ACCESS_ADMITTED
+} ngx_http_agents_access_e;
+
 
 /* The state of a request; in its pool. */
 typedef struct {
     const ngx_http_agents_route_t  *route;
-    ngx_uint_t                      state;      /* of the phase handler */
-    ngx_int_t                       verdict;    /* of what it waited for */
+    ngx_http_agents_access_e        state;
     ngx_http_agents_owner_t         owner;      /* set by auth */
     ngx_uint_t                      permissions;
     ngx_str_t                       id;         /* {id} of the path, lower
                                                    case, NUL terminated; empty
                                                    if it is no UUID */
     void                           *body;       /* the checked body, of the
-                                                   route's own type */
+                                                   route's own type; NULL once
+                                                   a handler has taken it */
+    void                           *data;       /* the route's handler's own */
+    ngx_http_agents_wait_t         *wait;       /* what it waits for now */
+    ngx_http_event_handler_pt       read;       /* nginx's reader of the body */
+    ngx_str_t                       log_id;     /* nginx's request id */
+    ngx_str_t                       problem;    /* in place of nginx's page */
     /* for the log variables */
     ngx_str_t                       conversation_id;
     ngx_str_t                       run_id;
     ngx_str_t                       run_status;
-    const char                     *error;      /* slug or incident */
+    ngx_str_t                       error;      /* slug or incident */
+    unsigned                        watched:1;  /* its end clears "wait" */
     unsigned                        ours:1;     /* this response is our own */
     unsigned                        replaced:1; /* nginx's, made a problem */
+    unsigned                        replaced_sent:1;
 } ngx_http_agents_ctx_t;
 
 
-/* A resource's handler, after authentication and the body's check; it
- * answers now or after a batch.  A content handler's return codes. */
+/* What a body is checked against; alive as long as the worker, but for
+ * "company". */
+typedef struct {
+    ngx_http_agents_catalog_t         *catalog;
+    const ngx_http_agents_settings_t  *settings;
+    const char                        *company;
+} ngx_http_agents_scope_t;
+
+
+/*
+ * The type of a route's body.  read: 0, or -1 with faults; in a pool thread;
+ * *body of "size" bytes is zeroed, and freed (its inside) in either case.
+ */
+typedef struct {
+    size_t                          size;
+    int                           (*read)(const char *text, size_t len,
+                                          const ngx_http_agents_scope_t *scope,
+                                          void *body,
+                                          ngx_http_agents_faults_t *faults);
+    void                          (*free)(void *body);
+} ngx_http_agents_body_type_t;
+
+
+/*
+ * A resource's handler, after authentication and the body's check.  It returns
+ * what the request is to be finalized with, or NGX_DONE if it waits.
+ */
 typedef ngx_int_t (*ngx_http_agents_handler_pt)(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
 
 struct ngx_http_agents_route_s {
-    ngx_uint_t                      methods;    /* NGX_HTTP_GET|... */
-    const char                     *pattern;    /* "/agents/runs/{id}" */
-    ngx_uint_t                      permission;
-    ngx_http_agents_handler_pt      handler;
+    ngx_uint_t                          method;     /* GET is HEAD too */
+    const char                         *pattern;    /* "/agents/runs/{id}" */
+    ngx_uint_t                          permission;
+    const ngx_http_agents_body_type_t  *body;       /* NULL: takes none */
+    ngx_http_agents_handler_pt          handler;
 };
 
 

@@ -18,7 +18,8 @@ typedef struct {
     int          status;        /* of the HTTP answer; 0: only in runs */
     const char  *incident;      /* error.type of a run; NULL: only in HTTP */
     const char  *cause;         /* what happened and why; for the page */
-    const char  *recovery;      /* what to do about it; for the page */
+    const char  *recovery;      /* what to do about it, a step per line; in
+                                   both, what stands between ` is code */
 } ngx_http_agents_problem_t;
 
 
@@ -33,7 +34,8 @@ const ngx_http_agents_problem_t *ngx_http_agents_problem_slug(
 const ngx_http_agents_problem_t *ngx_http_agents_problem_incident(
     const char *incident);
 
-/* The generic entry of an HTTP status (404: not-found); never NULL. */
+/* The generic entry of an HTTP status (404: not-found); never NULL.  Of a
+ * status that has none: invalid-request below 500, else internal-error. */
 const ngx_http_agents_problem_t *ngx_http_agents_problem_status(int status);
 
 

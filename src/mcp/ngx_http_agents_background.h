@@ -42,10 +42,41 @@ typedef struct {
 } ngx_http_agents_background_header_t;
 
 
+typedef enum {
+    NGX_HTTP_AGENTS_BACKGROUND_OK = 0,      /* complete, whatever its status */
+    NGX_HTTP_AGENTS_BACKGROUND_REFUSED,     /* no connection: nothing was sent */
+    NGX_HTTP_AGENTS_BACKGROUND_BROKEN,      /* headers or body cut off */
+    NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT,
+    NGX_HTTP_AGENTS_BACKGROUND_TOO_BIG,
+    NGX_HTTP_AGENTS_BACKGROUND_FAILED       /* memory, connections, or a
+                                               location that does not proxy */
+} ngx_http_agents_background_status_e;
+
+
+typedef struct {
+    ngx_http_agents_background_status_e   status;
+    ngx_uint_t    http_status;      /* 0: none came */
+    ngx_str_t     content_type;     /* as sent; alive during the call, as the
+                                       others */
+    ngx_str_t     session;          /* Mcp-Session-Id */
+    ngx_str_t     location;         /* of a redirect */
+    u_char       *body;             /* malloc'd, the callee's; or NULL */
+    size_t        body_len;
+} ngx_http_agents_background_answer_t;
+
+
+/*
+ * Sees the headers, before the body ("status" and "body" are not set yet):
+ * NGX_OK: the body goes to on_body; NGX_DECLINED: it is captured; NGX_DONE:
+ * enough was seen: the exchange ends as complete and its connection closes.
+ */
+typedef ngx_int_t (*ngx_http_agents_background_head_pt)(void *data,
+    const ngx_http_agents_background_answer_t *answer);
+
 /*
  * Sees the body as it comes (decoded chunks, in order): NGX_OK to go on,
- * NGX_DONE when enough was seen: the exchange ends there as complete and its
- * connection closes, NGX_ERROR to give up.
+ * NGX_DONE when enough was seen, as above, NGX_ERROR to give up (the answer
+ * is then FAILED).  Neither of the two may cancel.
  */
 typedef ngx_int_t (*ngx_http_agents_background_body_pt)(void *data,
     u_char *p, size_t len);
@@ -58,38 +89,23 @@ typedef struct {
     ngx_uint_t                            nheaders;
     ngx_str_t                             body;         /* copied */
     ngx_msec_t                            timeout;      /* of the whole */
-    size_t                                max_body;     /* of the answer */
-    ngx_http_agents_background_body_pt    on_body;      /* for an event stream;
-                                                           NULL: captured */
+    size_t                                max_body;     /* of the answer,
+                                                           captured or not */
+    ngx_http_agents_background_head_pt    on_head;      /* NULL: captured */
+    ngx_http_agents_background_body_pt    on_body;      /* for an event
+                                                           stream, or NULL */
 } ngx_http_agents_background_request_t;
 
-
-typedef enum {
-    NGX_HTTP_AGENTS_BACKGROUND_OK = 0,      /* complete, whatever its status */
-    NGX_HTTP_AGENTS_BACKGROUND_REFUSED,     /* no connection, not resolved */
-    NGX_HTTP_AGENTS_BACKGROUND_BROKEN,      /* headers or body cut off */
-    NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT,
-    NGX_HTTP_AGENTS_BACKGROUND_TOO_BIG,
-    NGX_HTTP_AGENTS_BACKGROUND_FAILED       /* memory, connections */
-} ngx_http_agents_background_status_e;
-
-
-typedef struct {
-    ngx_http_agents_background_status_e   status;
-    ngx_uint_t    http_status;      /* 0: none came */
-    ngx_str_t     content_type;     /* alive during the call, as the others */
-    ngx_str_t     session;          /* Mcp-Session-Id */
-    ngx_str_t     location;         /* of a redirect */
-    u_char       *body;             /* malloc'd, the callee's; or NULL */
-    size_t        body_len;
-} ngx_http_agents_background_answer_t;
 
 /* Called once, never from within send; not after cancel. */
 typedef void (*ngx_http_agents_background_done_pt)(void *data,
     ngx_http_agents_background_answer_t *answer);
 
 
-/* NULL without memory or connections: "done" is then not called. */
+/*
+ * NULL without memory or connections: "done" is then not called.  The log is
+ * copied; the location's error_log is what is written to.
+ */
 ngx_http_agents_background_t *ngx_http_agents_background_send(
     const ngx_http_agents_background_target_t *target,
     const ngx_http_agents_background_request_t *request, ngx_log_t *log,
@@ -98,9 +114,12 @@ ngx_http_agents_background_t *ngx_http_agents_background_send(
 /* Closes the upstream connection. */
 void ngx_http_agents_background_cancel(ngx_http_agents_background_t *bg);
 
-/* For the module: variables and the filters that capture the answer. */
-ngx_int_t ngx_http_agents_background_add_variables(ngx_conf_t *cf);
-ngx_int_t ngx_http_agents_background_init_filters(ngx_conf_t *cf);
+
+/*
+ * Holds the state of such requests (a context that no client's request can
+ * have), the variables, and the filters that capture the answer.
+ */
+extern ngx_module_t  ngx_http_agents_background_module;
 
 
 #endif /* _NGX_HTTP_AGENTS_BACKGROUND_H_INCLUDED_ */

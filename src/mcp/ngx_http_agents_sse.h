@@ -20,7 +20,10 @@ typedef struct {
 } ngx_http_agents_sse_event_t;
 
 
-/* 0 to go on; anything else ends the feeding and is its result. */
+/*
+ * 0 to go on; anything else ends the feeding and is its result.  The reader
+ * must not be freed in it.
+ */
 typedef int (*ngx_http_agents_sse_event_pt)(void *data,
     const ngx_http_agents_sse_event_t *event);
 
@@ -29,7 +32,9 @@ typedef struct {
     ngx_http_agents_buf_t          line;
     ngx_http_agents_buf_t          data;
     ngx_http_agents_buf_t          event;
-    ngx_http_agents_buf_t          id;
+    ngx_http_agents_buf_t          id;          /* maybe of an event that is
+                                                   not complete */
+    ngx_http_agents_buf_t          last_id;     /* of complete ones */
     ngx_http_agents_sse_event_pt   on_event;
     void                          *on_event_data;
     size_t                         max_event;   /* bytes of one event's lines */
@@ -51,6 +56,12 @@ void ngx_http_agents_sse_free(ngx_http_agents_sse_t *sse);
  */
 int ngx_http_agents_sse_feed(ngx_http_agents_sse_t *sse, const char *data,
     size_t len);
+
+/*
+ * The id of the last complete event, also of one without data, which is not
+ * shown to on_event: what Last-Event-ID has to say.  "" if none was seen.
+ */
+const char *ngx_http_agents_sse_last_id(const ngx_http_agents_sse_t *sse);
 
 
 #endif /* _NGX_HTTP_AGENTS_SSE_H_INCLUDED_ */

@@ -22,10 +22,12 @@ typedef struct {
     unsigned      is_ipv6:1;        /* in brackets */
     const char   *authority;        /* host[:port], as written */
     size_t        authority_len;
-    const char   *host;             /* without brackets */
+    const char   *host;             /* without brackets and without the dot
+                                       that a full name may end in */
     size_t        host_len;
     uint16_t      port;             /* 80 or 443 where none is written */
-    const char   *path;             /* with the query; may be empty */
+    const char   *path;             /* with the query; may be empty or begin
+                                       with "?" */
     size_t        path_len;
     uint8_t       address[16];      /* of a literal, network order */
 } ngx_http_agents_url_t;

@@ -19,9 +19,12 @@ typedef struct {
     ngx_str_t                          name;
     const ngx_http_agents_protocol_t  *protocol;
     ngx_str_t                          endpoint;    /* no trailing slash; NUL */
-    ngx_str_t                          resolve;     /* for CURLOPT_RESOLVE;
-                                                       NUL terminated */
-    ngx_str_t                          api_key;     /* the key itself; NUL */
+    ngx_str_t                          resolve;     /* for CURLOPT_RESOLVE, of
+                                                       the proxy if there is
+                                                       one; NUL terminated;
+                                                       empty: an address */
+    ngx_str_t                          api_key;     /* the key itself; NUL;
+                                                       empty: none is sent */
     ngx_msec_t                         connect_timeout;
     ngx_msec_t                         timeout;
     ngx_uint_t                         retries;

@@ -135,14 +135,18 @@ typedef struct {
 const ngx_http_agents_protocol_t *ngx_http_agents_model_protocol(
     const char *name, size_t len);
 
+/* The protocols in order, for those who list them: NULL after the last. */
+const ngx_http_agents_protocol_t *ngx_http_agents_model_protocol_at(size_t i);
+
 /*
  * The passes that every prompt goes through before it is encoded: drops empty
  * text, merges turns of the same role, joins tool results of one assistant
  * turn (also where they stand in two messages), closes unanswered tool_use
  * with an error result, drops orphan results, makes the list end on a user or
  * tool turn, keeps opaque blocks only for this provider and model, makes
- * names portable ([A-Za-z0-9_-]{1,64}).  A new reference, or NULL without
- * memory; "messages" is not changed.
+ * names of calls portable ([A-Za-z0-9_-]{1,64}) as encode does with those of
+ * prompt->tools.  For the caller to put into prompt->messages.  A new
+ * reference, or NULL without memory; "messages" is not changed.
  */
 json_t *ngx_http_agents_model_passes(const ngx_http_agents_prompt_t *prompt,
     json_t *messages);

@@ -21,7 +21,9 @@ typedef struct ngx_http_agents_transfer_s   ngx_http_agents_transfer_t;
 typedef struct {
     ngx_str_t     url;              /* absolute; NUL terminated */
     ngx_str_t     resolve;          /* "host:port:addr[,addr]" for
-                                       CURLOPT_RESOLVE; empty: address literal */
+                                       CURLOPT_RESOLVE, NUL terminated; of
+                                       the proxy where there is one; empty:
+                                       address literal */
     char        **headers;          /* "Name: value" lines */
     size_t        nheaders;
     const char   *body;             /* borrowed until done or cancel */
@@ -29,14 +31,14 @@ typedef struct {
     ngx_msec_t    connect_timeout;
     ngx_msec_t    timeout;          /* of the whole transfer */
     size_t        max_body;         /* of the answer; more ends it as TOO_BIG */
-    ngx_str_t     trusted_certificate;  /* empty: the system's; NUL terminated */
+    ngx_str_t     trusted_certificate;  /* empty: the system's; NUL */
     ngx_str_t     proxy;            /* empty: none; NUL terminated */
     ngx_log_t    *log;              /* alive as long as the transfer */
 } ngx_http_agents_transport_request_t;
 
 
 typedef enum {
-    NGX_HTTP_AGENTS_TRANSPORT_OK = 0,   /* an answer came, whatever its status */
+    NGX_HTTP_AGENTS_TRANSPORT_OK = 0,   /* an answer, whatever its status */
     NGX_HTTP_AGENTS_TRANSPORT_REFUSED,  /* never connected: safe to repeat */
     NGX_HTTP_AGENTS_TRANSPORT_BROKEN,   /* lost on the way */
     NGX_HTTP_AGENTS_TRANSPORT_TIMEOUT,
@@ -48,7 +50,8 @@ typedef enum {
 typedef struct {
     ngx_http_agents_transport_status_e  status;
     ngx_uint_t    http_status;
-    char         *body;             /* malloc'd, NUL terminated; the callee's */
+    char         *body;             /* OK: malloc'd, NUL terminated, the
+                                       callee's; else NULL */
     size_t        body_len;
     ngx_msec_t    retry_after;      /* Retry-After(-Ms); 0: none */
     const char   *error;            /* what went wrong, for people; never a

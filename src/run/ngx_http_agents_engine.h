@@ -14,33 +14,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_gate.h"
+#include "ngx_http_agents_loop.h"
 #include "ngx_http_agents_mcp.h"
 #include "ngx_http_agents_store.h"
 #include "ngx_http_agents_task.h"
 #include "ngx_http_agents_transport.h"
-
-
-/* Incident codes: error.type of a failed run; the catalog gives them titles
- * and pages. */
-#define NGX_HTTP_AGENTS_INCIDENT_MAX_ITERATIONS                               \
-    "AgentLoopMaxIterationsExceeded"
-#define NGX_HTTP_AGENTS_INCIDENT_SCHEMA_DECODE  "AgentLoopSchemaDecodeFailed"
-#define NGX_HTTP_AGENTS_INCIDENT_CANCELLED      "AgentLoopCancelled"
-#define NGX_HTTP_AGENTS_INCIDENT_UNKNOWN_ALIAS  "AgentLoopUnknownToolAlias"
-#define NGX_HTTP_AGENTS_INCIDENT_UNKNOWN_CHOICE                               \
-    "AgentLoopUnknownToolChoiceName"
-#define NGX_HTTP_AGENTS_INCIDENT_CHOICE_NOT_FOLLOWED                          \
-    "AgentLoopToolChoiceNotFollowed"
-#define NGX_HTTP_AGENTS_INCIDENT_NAME_TOO_LONG  "AgentLoopToolNameTooLong"
-#define NGX_HTTP_AGENTS_INCIDENT_DISCOVERY      "AgentLoopMcpDiscoveryFailed"
-#define NGX_HTTP_AGENTS_INCIDENT_INFERENCE      "AgentLoopInferenceFailed"
-#define NGX_HTTP_AGENTS_INCIDENT_REFUSED        "AgentLoopRefused"
-#define NGX_HTTP_AGENTS_INCIDENT_FILTERED       "AgentLoopContentFiltered"
-#define NGX_HTTP_AGENTS_INCIDENT_CONTEXT        "AgentLoopContextOverflow"
-#define NGX_HTTP_AGENTS_INCIDENT_TIMEOUT        "AgentLoopRunTimeout"
-#define NGX_HTTP_AGENTS_INCIDENT_CONFIG         "AgentLoopInvalidEffectiveConfig"
-#define NGX_HTTP_AGENTS_INCIDENT_ABANDONED      "AgentLoopAbandoned"
-#define NGX_HTTP_AGENTS_INCIDENT_INTERNAL       "AgentLoopInternal"
 
 
 /* What an agents_api sets for its runs: from the configuration. */
@@ -50,6 +29,7 @@ typedef struct {
     ngx_uint_t                   max_runs_per_user;
     ngx_msec_t                   run_timeout;
     ngx_msec_t                   inference_timeout;
+    ngx_msec_t                   queue_timeout;     /* in line for a cluster */
     ngx_msec_t                   tool_timeout;
     size_t                       tool_result_max;   /* bytes of a result's text */
     ngx_http_agents_mcp_conf_t   mcp;
@@ -61,6 +41,7 @@ typedef struct {
     ngx_http_agents_db_t         *db;
     ngx_http_agents_tasks_t      *tasks;
     ngx_http_agents_transport_t  *transport;
+    ngx_http_agents_gate_t       *gate;
     ngx_http_agents_catalog_t    *catalog;
     ngx_array_t                  *apis;     /* ngx_http_agents_settings_t * */
     ngx_msec_t                    lease;

@@ -53,8 +53,9 @@ typedef struct ngx_http_agents_db_statement_s  ngx_http_agents_db_statement_t;
 
 struct ngx_http_agents_db_statement_s {
     const ngx_http_agents_db_query_t  *query;
-    ngx_http_agents_db_value_t        *values;  /* VALUES_MAX of them */
+    ngx_http_agents_db_value_t        *values;  /* room for "size" of them */
     size_t                             nvalues;
+    size_t                             size;
     /* the result: rows * columns cells, filled by the driver */
     ngx_http_agents_db_cell_t         *cells;
     size_t                             rows;

@@ -122,9 +122,9 @@ typedef struct {
                                                    failed */
     ngx_http_agents_text_t  owner;              /* worker id; NULL: no one */
     int64_t                 epoch;
-    int64_t                 takeovers;          /* since the last written step */
+    int64_t                 takeovers;          /* since the last step */
     int64_t                 rev;
-    int64_t                 base_version;       /* the conversation's, at start */
+    int64_t                 base_version;       /* the conversation's then */
     int64_t                 cancel;             /* 1: asked to stop */
     ngx_http_agents_text_t  payload;            /* JSON */
     ngx_http_agents_text_t  tool_choice;        /* JSON */
@@ -190,7 +190,8 @@ typedef struct {
  * Two statements: the guard (the conversation, if its version is
  * expected_version, no run is active, and its pending run is there exactly
  * if "resumes") and the INSERT, RETURNING what runs_read reads.  No row in
- * the second: read again and decide anew.
+ * the second, or DB_CONSTRAINT (the operation is known by now): read again
+ * and decide anew.
  */
 void ngx_http_agents_runs_insert(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner,
@@ -275,17 +276,22 @@ void ngx_http_agents_runs_finish(ngx_http_agents_db_batch_t *batch,
 void ngx_http_agents_leases_renew(ngx_http_agents_db_batch_t *batch,
     const char *worker, int64_t lease);
 
-/* Two statements: the worker's runs lose their owner; its row goes. */
+/*
+ * Two statements: the worker's runs lose their owner; its row goes.  To be
+ * taken over from a worker that says so does not count as a takeover.
+ */
 void ngx_http_agents_leases_release(ngx_http_agents_db_batch_t *batch,
     const char *worker);
 
-/* One run is given up by its owner, guarded by its epoch. */
+/* One run is given up likewise, guarded by its epoch. */
 void ngx_http_agents_leases_release_run(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_run_key_t *key);
 
 /*
  * UPDATE ... RETURNING: up to "limit" runs of "api" that no one owns become
- * this worker's, with a new epoch and one more takeover.
+ * this worker's, with a new epoch and one more takeover, the oldest first.
+ * If the oldest has been taken over once since its last step, it comes alone;
+ * the others come with the next claim.
  */
 void ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
     const char *worker, const char *api, int64_t limit);
@@ -326,13 +332,21 @@ typedef struct {
 void ngx_http_agents_tokens_find(ngx_http_agents_db_batch_t *batch,
     const char *sha256);
 
-/* INSERT; "expires" in milliseconds from now, 0: never. */
+/*
+ * INSERT, RETURNING what tokens_read reads; "expires" in milliseconds from
+ * now, 0: never.
+ */
 void ngx_http_agents_tokens_insert(ngx_http_agents_db_batch_t *batch,
     const char *id, const char *sha256, const ngx_http_agents_owner_t *owner,
     const char *permissions, int64_t expires);
+
+/* SELECT of all, the oldest first. */
 void ngx_http_agents_tokens_list(ngx_http_agents_db_batch_t *batch);
+
+/* UPDATE: changes 0 if there is no such token. */
 void ngx_http_agents_tokens_revoke(ngx_http_agents_db_batch_t *batch,
     const char *id);
+
 void ngx_http_agents_tokens_read(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row, ngx_http_agents_token_t *token);
 

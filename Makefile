@@ -1,0 +1,146 @@
+# Builds the module and agentsctl, and runs what was built.
+#
+#   make           build/ngx_http_agents_module.so and build/agentsctl, against
+#                  the installed nginx (Debian: nginx-dev)
+#   NGINX_SRC=DIR make    the same against an upstream source tree
+#   make run       a demonstration on 127.0.0.1:8080; PORT and DATA move it
+#   make test      unit tests and t/*.t; T="t/001-load.t" runs some of them
+#   make asan      the same under AddressSanitizer and UBSan, in build/asan
+#   make lint      the compiler's analyzer and the project's own rules
+#   make bench     measurements
+#   make deps      what all of these need; each installs its own by itself
+#   make clean     removes build/
+
+BUILD     ?= build
+NGINX_SRC ?=
+DATA      ?= $(BUILD)/run
+PORT      ?= 8080
+SANITIZE  ?=
+T         ?=
+
+CC       ?= cc
+CFLAGS   ?= -O2 -g
+WARNINGS := -Wall -Wextra -Werror -Wno-unused-parameter
+DEFINES  := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+            -DUNIT_DATA='"$(CURDIR)/t/unit/data"'
+PKGS     := libpq sqlite3 jansson libcrypto
+
+# Leaks in configure's probes and in tools are nobody's business here.
+ifneq ($(SANITIZE),)
+FLAGS    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined
+LINK     := -fsanitize=address,undefined
+else
+FLAGS    := $(CFLAGS)
+LINK     :=
+endif
+
+MODULE   := $(BUILD)/ngx_http_agents_module.so
+CTL      := $(BUILD)/agentsctl
+TREE     := $(BUILD)/$(if $(NGINX_SRC),upstream,nginx)
+
+# What needs no nginx is built once more, as a library for agentsctl and the
+# unit tests; the list follows from the #includes.
+INCLUDES := $(addprefix -I,$(wildcard src/*) t/unit)
+CORE_SRC := $(shell perl util/lint.pl --nginx-free)
+CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/gen/migrations_sql.o
+CTL_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard agentsctl/*.c))
+UNITS    := $(patsubst t/unit/%.c,$(BUILD)/units/%,$(wildcard t/unit/test_*.c))
+
+COMPILE   = $(CC) $(WARNINGS) $(FLAGS) $(DEFINES) $(INCLUDES) \
+            $$(pkg-config --cflags $(PKGS)) -MMD -MP -c
+
+.PHONY: FORCE all module ctl units run test asan lint bench deps clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: module ctl
+
+# ---- the module ----
+
+# Configured anew when the list of files or a flag changes; what to compile is
+# then nginx's own makefile's business.
+
+module: $(TREE)/objs/Makefile
+	@sh sql/embed.sh $(TREE)/objs/agents/ngx_http_agents_migrations_sql.c
+	@$(MAKE) -s --no-print-directory -C $(TREE) -f objs/Makefile modules
+	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) || \
+	    cp $(TREE)/objs/$(notdir $(MODULE)) $(MODULE)
+
+$(TREE)/objs/Makefile: config util/configure $(TREE).inputs \
+    | $(BUILD)/.deps-build
+	@util/configure $(TREE) "$(FLAGS)" "$(LINK)" $(NGINX_SRC)
+
+INPUTS := $(sort $(wildcard src/*/*.[ch])) $(FLAGS) $(NGINX_SRC)
+
+$(TREE).inputs: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(INPUTS)' | cmp -s - $@ || echo '$(INPUTS)' > $@
+
+# ---- agentsctl and the unit tests ----
+
+ctl: $(CTL)
+
+$(CTL): $(CTL_OBJ) $(BUILD)/libcore.a
+	@echo "  LD $@"
+	@$(CC) $(FLAGS) $(LINK) -o $@ $^ $$(pkg-config --libs $(PKGS)) -lpthread -lm
+
+$(BUILD)/libcore.a: $(CORE_OBJ)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/gen/migrations_sql.c: sql/embed.sh $(wildcard sql/*/*.sql)
+	@mkdir -p $(@D)
+	@sh sql/embed.sh $@ && touch $@
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	@$(COMPILE) -o $@ $<
+
+units: $(UNITS)
+
+$(BUILD)/units/%: $(BUILD)/obj/t/unit/%.o $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(LINK) -o $@ $^ $$(pkg-config --libs $(PKGS)) -lpthread -lm
+
+# gcc warns of NULL texts that it has itself inlined into being
+$(BUILD)/obj/t/unit/%.o: FLAGS += -Wno-format-overflow
+
+$(BUILD)/obj/%.o: %.c | $(BUILD)/.deps-build
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(COMPILE) -o $@ $<
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# ---- what runs ----
+
+run: all | $(BUILD)/.deps-run
+	@perl conf-examples/quickstart/quickstart.pl \
+	    --build $(BUILD) --data $(DATA) --port $(PORT)
+
+test: all units | $(BUILD)/.deps-test
+	@perl util/test.pl --build $(BUILD) $(if $(SANITIZE),--sanitize) $(T)
+
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 test
+
+lint: | $(BUILD)/.deps-lint
+	@perl util/lint.pl --self-test
+	@perl util/lint.pl
+	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability \
+	    --inline-suppr --suppressions-list=util/cppcheck.txt \
+	    -j2 $(INCLUDES) src agentsctl *.c
+
+bench: all | $(BUILD)/.deps-test
+	@bench/run --build $(BUILD)
+
+# ---- set-up ----
+
+deps: $(addprefix $(BUILD)/.deps-,build run test lint)
+
+$(BUILD)/.deps-%: util/deps
+	@mkdir -p $(BUILD)
+	@NGINX_SRC=$(NGINX_SRC) util/deps $*
+	@touch $@
+
+clean:
+	rm -rf $(BUILD)

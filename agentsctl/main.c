@@ -1,0 +1,121 @@
+
+/*
+ * The table of commands, and what they have in common.
+ */
+
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "ngx_http_agents_db_batch.h"
+#include "agentsctl.h"
+
+
+static const agentsctl_command_t  agentsctl_commands[] = {
+
+    { "migrate", NULL, NULL,
+      "bring the store's schema up to date",
+      { { NULL, NULL, 0 } },
+      agentsctl_migrate },
+
+    { "token", "create", NULL,
+      "make a token and print it: it is shown this once",
+      { { "--company", "COMPANY", 1 },
+        { "--user", "USER", 1 },
+        { "--permission", "read|write", 1 },
+        { "--expires", "TIME", 0 } },
+      agentsctl_token_create },
+
+    { "token", "list", NULL,
+      "list the tokens, without their secrets",
+      { { "--json", NULL, 0 } },
+      agentsctl_token_list },
+
+    { "token", "revoke", "ID",
+      "revoke a token; nginx honours it for 10 seconds more at most",
+      { { NULL, NULL, 0 } },
+      agentsctl_token_revoke },
+
+    { NULL, NULL, NULL, NULL, { { NULL, NULL, 0 } }, NULL }
+};
+
+
+void
+agentsctl_error(const char *fmt, ...)
+{
+    va_list  args;
+
+    fputs("agentsctl: ", stderr);
+
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+
+    fputc('\n', stderr);
+}
+
+
+int
+agentsctl_batch(agentsctl_t *ctl, ngx_http_agents_db_batch_t *batch,
+    const char *what)
+{
+    if (ngx_http_agents_db_poll_run(ctl->db, batch) == 0) {
+        return 0;
+    }
+
+    switch (ngx_http_agents_db_status(batch)) {
+
+    case NGX_HTTP_AGENTS_DB_UNAVAILABLE:
+        agentsctl_error("%s: the store is not available: %s", what,
+                        batch->error);
+        break;
+
+    case NGX_HTTP_AGENTS_DB_UNKNOWN:
+        agentsctl_error("%s: the store was lost at the commit, it may or may "
+                        "not be done: %s", what, batch->error);
+        break;
+
+    default:
+        agentsctl_error("%s: %s", what, batch->error);
+    }
+
+    return -1;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int          rc;
+    char         err[512];
+    agentsctl_t  ctl;
+
+    memset(&ctl, 0, sizeof(agentsctl_t));
+
+    rc = agentsctl_options_read(&ctl, agentsctl_commands, argc, argv);
+
+    if (rc != AGENTSCTL_OK || ctl.command == NULL) {
+        return rc;
+    }
+
+    ctl.db = ngx_http_agents_db_poll_open(ctl.store, err, sizeof(err));
+
+    if (ctl.db == NULL) {
+        agentsctl_error("%s", err);
+        return AGENTSCTL_FAILED;
+    }
+
+    rc = ctl.command->run(&ctl);
+
+    ngx_http_agents_db_poll_close(ctl.db);
+
+    /* a full disk behind a pipe must not look like a success */
+
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        agentsctl_error("cannot write the output: %s", strerror(errno));
+        return AGENTSCTL_FAILED;
+    }
+
+    return rc;
+}

@@ -1,0 +1,789 @@
+
+/*
+ * The module's face to nginx: directives, configurations and their merging,
+ * phases, and what a worker makes at its start.  What they mean is in src/.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_agents_access.h"
+#include "ngx_http_agents_auth.h"
+#include "ngx_http_agents_egress.h"
+#include "ngx_http_agents_errors.h"
+#include "ngx_http_agents_filter.h"
+#include "ngx_http_agents_gate.h"
+#include "ngx_http_agents_http.h"
+#include "ngx_http_agents_routes.h"
+#include "ngx_http_agents_variables.h"
+
+
+static ngx_int_t ngx_http_agents_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_agents_postconfiguration(ngx_conf_t *cf);
+static void *ngx_http_agents_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_agents_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static void ngx_http_agents_merge_settings(ngx_conf_t *cf,
+    ngx_http_agents_loc_conf_t *conf);
+static ngx_int_t ngx_http_agents_init_process(ngx_cycle_t *cycle);
+static void ngx_http_agents_exit_process(ngx_cycle_t *cycle);
+
+static char *ngx_http_agents_store(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_docs_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_provider(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_data_plane(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_auth(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_mcp_location(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_mcp_allow(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_agents_mcp_deny(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+static ngx_conf_num_bounds_t  ngx_http_agents_iterations_bounds = {
+    ngx_conf_check_num_bounds, 1, 100
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_agents_runs_bounds = {
+    ngx_conf_check_num_bounds, 1, 1000000
+};
+
+
+static ngx_command_t  ngx_http_agents_commands[] = {
+
+    { ngx_string("agents_store"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_agents_store,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_agents_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_thread_pool"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_agents_main_conf_t, pool_name),
+      NULL },
+
+    { ngx_string("agents_lease"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_agents_main_conf_t, lease),
+      NULL },
+
+    { ngx_string("agents_drain_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_agents_main_conf_t, drain_timeout),
+      NULL },
+
+    { ngx_string("agents_docs_url"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_agents_docs_url,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_provider"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_agents_provider,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_data_plane"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_agents_data_plane,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_agents_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_auth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_agents_auth,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_mcp_location"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_agents_mcp_location,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_mcp_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_agents_mcp_allow,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_mcp_deny"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_agents_mcp_deny,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_max_iterations"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, max_iterations),
+      &ngx_http_agents_iterations_bounds },
+
+    { ngx_string("agents_max_runs_per_user"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, max_runs_per_user),
+      &ngx_http_agents_runs_bounds },
+
+    { ngx_string("agents_run_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, run_timeout),
+      NULL },
+
+    { ngx_string("agents_inference_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, inference_timeout),
+      NULL },
+
+    { ngx_string("agents_queue_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, queue_timeout),
+      NULL },
+
+    { ngx_string("agents_discovery_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, discovery_timeout),
+      NULL },
+
+    { ngx_string("agents_tool_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, tool_timeout),
+      NULL },
+
+    { ngx_string("agents_tool_result_max"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, tool_result_max),
+      NULL },
+
+    { ngx_string("agents_mcp_body_max"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, mcp_body_max),
+      NULL },
+
+    { ngx_string("agents_errors"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_agents_errors,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_agents_module_ctx = {
+    ngx_http_agents_preconfiguration,      /* preconfiguration */
+    ngx_http_agents_postconfiguration,     /* postconfiguration */
+
+    ngx_http_agents_create_main_conf,      /* create main configuration */
+    ngx_http_agents_init_main_conf,        /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_agents_create_loc_conf,       /* create location configuration */
+    ngx_http_agents_merge_loc_conf         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_agents_module = {
+    NGX_MODULE_V1,
+    &ngx_http_agents_module_ctx,           /* module context */
+    ngx_http_agents_commands,              /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_agents_init_process,          /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_agents_exit_process,          /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_agents_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_agents_variables_add(cf);
+}
+
+
+static ngx_int_t
+ngx_http_agents_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt          *h;
+    ngx_http_core_main_conf_t    *cmcf;
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
+
+    if (amcf->apis->nelts == 0) {
+        return NGX_OK;
+    }
+
+    /* a thread pool is asked for only where there is work for it: nginx
+     * refuses a configuration that names one which is not declared */
+
+    amcf->pool = ngx_thread_pool_add(cf, &amcf->pool_name);
+    if (amcf->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_agents_access_handler;
+
+    return ngx_http_agents_filter_init(cf);
+}
+
+
+static void *
+ngx_http_agents_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_agents_main_conf_t));
+    if (amcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_agents_catalog_init(&amcf->catalog, cf->pool) != NGX_OK) {
+        return NULL;
+    }
+
+    amcf->apis = ngx_array_create(cf->pool, 2,
+                                  sizeof(ngx_http_agents_settings_t *));
+    if (amcf->apis == NULL) {
+        return NULL;
+    }
+
+    amcf->lease = NGX_CONF_UNSET_MSEC;
+    amcf->drain_timeout = NGX_CONF_UNSET_MSEC;
+
+    return amcf;
+}
+
+
+static char *
+ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_agents_main_conf_t *amcf = conf;
+
+    ngx_conf_init_msec_value(amcf->lease, 30000);
+    ngx_conf_init_msec_value(amcf->drain_timeout, 10000);
+
+    if (amcf->lease < 1000 || amcf->lease > 3600000) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"agents_lease\" must be from 1s to 1h");
+        return NGX_CONF_ERROR;
+    }
+
+    if (amcf->pool_name.len == 0) {
+        ngx_str_set(&amcf->pool_name, "default");
+    }
+
+    if (ngx_http_agents_catalog_check(cf, &amcf->catalog) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (amcf->apis->nelts == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (amcf->store.target.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"agents_api\" needs a store: add \"agents_store "
+                      "sqlite:PATH;\" or \"agents_store postgres:CONNINFO;\" "
+                      "to the http block");
+        return NGX_CONF_ERROR;
+    }
+
+    if (amcf->zone == NULL) {
+        amcf->zone = ngx_http_agents_gate_zone(cf, NULL);
+        if (amcf->zone == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_agents_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_agents_loc_conf_t  *alcf;
+
+    alcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_agents_loc_conf_t));
+    if (alcf == NULL) {
+        return NULL;
+    }
+
+    alcf->auth = NGX_CONF_UNSET_UINT;
+    alcf->max_iterations = NGX_CONF_UNSET;
+    alcf->max_runs_per_user = NGX_CONF_UNSET;
+    alcf->run_timeout = NGX_CONF_UNSET_MSEC;
+    alcf->inference_timeout = NGX_CONF_UNSET_MSEC;
+    alcf->queue_timeout = NGX_CONF_UNSET_MSEC;
+    alcf->discovery_timeout = NGX_CONF_UNSET_MSEC;
+    alcf->tool_timeout = NGX_CONF_UNSET_MSEC;
+    alcf->tool_result_max = NGX_CONF_UNSET_SIZE;
+    alcf->mcp_body_max = NGX_CONF_UNSET_SIZE;
+
+    return alcf;
+}
+
+
+static char *
+ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_agents_loc_conf_t *prev = parent;
+    ngx_http_agents_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (conf->auth == NGX_CONF_UNSET_UINT) {
+        conf->auth_company = prev->auth_company;
+        conf->auth_user = prev->auth_user;
+        conf->auth_permissions = prev->auth_permissions;
+    }
+
+    if (conf->egress == NULL) {
+        conf->egress = prev->egress;
+    }
+
+    ngx_conf_merge_uint_value(conf->auth, prev->auth,
+                              NGX_HTTP_AGENTS_AUTH_NONE);
+    ngx_conf_merge_str_value(conf->mcp_location, prev->mcp_location, "");
+    ngx_conf_merge_value(conf->max_iterations, prev->max_iterations, 100);
+    ngx_conf_merge_value(conf->max_runs_per_user, prev->max_runs_per_user,
+                         100);
+    ngx_conf_merge_msec_value(conf->run_timeout, prev->run_timeout, 1800000);
+    ngx_conf_merge_msec_value(conf->inference_timeout,
+                              prev->inference_timeout, 120000);
+    ngx_conf_merge_msec_value(conf->queue_timeout, prev->queue_timeout,
+                              300000);
+    ngx_conf_merge_msec_value(conf->discovery_timeout,
+                              prev->discovery_timeout, 30000);
+    ngx_conf_merge_msec_value(conf->tool_timeout, prev->tool_timeout, 60000);
+    ngx_conf_merge_size_value(conf->tool_result_max, prev->tool_result_max,
+                              100 * 1024);
+    ngx_conf_merge_size_value(conf->mcp_body_max, prev->mcp_body_max,
+                              8 * 1024 * 1024);
+
+    if (!conf->api) {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->auth == NGX_HTTP_AGENTS_AUTH_NONE) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"agents_api\" in location \"%V\" needs to know its "
+                      "users: add \"agents_auth token;\" or \"agents_auth "
+                      "variables $company $user $permissions;\"",
+                      &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    /* nginx's own default is too small for this API's bodies; a value that
+     * the operator chose stays, unless it is that default */
+
+    if (clcf->client_max_body_size == 1024 * 1024) {
+        clcf->client_max_body_size = 16 * 1024 * 1024;
+    }
+
+    ngx_http_agents_merge_settings(cf, conf);
+
+    return NGX_CONF_OK;
+}
+
+
+/* What the engine needs to know of the location, without its types. */
+
+static void
+ngx_http_agents_merge_settings(ngx_conf_t *cf, ngx_http_agents_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_core_srv_conf_t    *cscf;
+    ngx_http_agents_settings_t  *settings;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    settings = conf->settings;
+    settings->max_iterations = conf->max_iterations;
+    settings->max_runs_per_user = conf->max_runs_per_user;
+    settings->run_timeout = conf->run_timeout;
+    settings->inference_timeout = conf->inference_timeout;
+    settings->queue_timeout = conf->queue_timeout;
+    settings->tool_timeout = conf->tool_timeout;
+    settings->tool_result_max = conf->tool_result_max;
+
+    settings->mcp.target.ctx = cscf->ctx;
+    settings->mcp.target.uri = conf->mcp_location;
+    settings->mcp.egress = conf->egress;
+    settings->mcp.discovery_timeout = conf->discovery_timeout;
+    settings->mcp.max_body = conf->mcp_body_max;
+    settings->mcp.resolver_timeout = clcf->resolver_timeout;
+
+    /* without the directive nginx has a resolver with no servers */
+
+    if (clcf->resolver != NULL && clcf->resolver->connections.nelts != 0) {
+        settings->mcp.resolver = clcf->resolver;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_agents_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_agents_worker_t       *worker;
+    ngx_http_agents_main_conf_t    *amcf;
+    ngx_http_agents_engine_conf_t   engine;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_agents_module);
+
+    if (amcf == NULL
+        || amcf->apis->nelts == 0
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    ngx_http_agents_json_init();
+
+    worker = ngx_pcalloc(cycle->pool, sizeof(ngx_http_agents_worker_t));
+    if (worker == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_agents_tasks_init(&worker->tasks, amcf->pool, cycle->log);
+
+    worker->db = ngx_http_agents_db_nginx_open(&amcf->store, &worker->tasks,
+                                               cycle->log);
+    if (worker->db == NULL) {
+        return NGX_ERROR;
+    }
+
+    amcf->worker = worker;
+
+    worker->transport = ngx_http_agents_transport_create(
+                            cycle->connection_n / 2, cycle->log);
+    if (worker->transport == NULL) {
+        return NGX_ERROR;
+    }
+
+    worker->gate = ngx_http_agents_gate_create(amcf->zone, cycle->pool,
+                                               cycle->log);
+    if (worker->gate == NULL) {
+        return NGX_ERROR;
+    }
+
+    worker->tokens = ngx_http_agents_auth_cache_create(cycle->pool);
+    if (worker->tokens == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&engine, sizeof(ngx_http_agents_engine_conf_t));
+
+    engine.db = worker->db;
+    engine.tasks = &worker->tasks;
+    engine.transport = worker->transport;
+    engine.gate = worker->gate;
+    engine.catalog = &amcf->catalog;
+    engine.apis = amcf->apis;
+    engine.lease = amcf->lease;
+    engine.drain_timeout = amcf->drain_timeout;
+    engine.log = cycle->log;
+
+    worker->engine = ngx_http_agents_engine_create(&engine);
+
+    return worker->engine == NULL ? NGX_ERROR : NGX_OK;
+}
+
+
+static void
+ngx_http_agents_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_agents_worker_t     *worker;
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_agents_module);
+
+    if (amcf == NULL || amcf->worker == NULL) {
+        return;
+    }
+
+    worker = amcf->worker;
+
+    if (worker->engine != NULL) {
+        ngx_http_agents_engine_destroy(worker->engine);
+    }
+
+    if (worker->transport != NULL) {
+        ngx_http_agents_transport_destroy(worker->transport);
+    }
+
+    ngx_http_agents_db_nginx_close(worker->db);
+}
+
+
+static char *
+ngx_http_agents_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_main_conf_t *amcf = conf;
+
+    if (amcf->store.target.len != 0) {
+        return "is duplicate";
+    }
+
+    return ngx_http_agents_db_nginx_spec(cf, &amcf->store);
+}
+
+
+static char *
+ngx_http_agents_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_main_conf_t *amcf = conf;
+
+    ngx_str_t  *value;
+
+    if (amcf->zone != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    amcf->zone = ngx_http_agents_gate_zone(cf, &value[1]);
+
+    return amcf->zone == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_docs_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_main_conf_t *amcf = conf;
+
+    ngx_str_t  url;
+
+    if (amcf->docs_url.len != 0) {
+        return "is duplicate";
+    }
+
+    url = ((ngx_str_t *) cf->args->elts)[1];
+
+    if (ngx_strncmp(url.data, "http://", 7) != 0
+        && ngx_strncmp(url.data, "https://", 8) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid url \"%V\": it must start with "
+                           "\"http://\" or \"https://\"", &url);
+        return NGX_CONF_ERROR;
+    }
+
+    while (url.len != 0 && url.data[url.len - 1] == '/') {
+        url.len--;
+    }
+
+    amcf->docs_url = url;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_main_conf_t *amcf = conf;
+
+    return ngx_http_agents_catalog_provider(cf, &amcf->catalog);
+}
+
+
+static char *
+ngx_http_agents_data_plane(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_main_conf_t *amcf = conf;
+
+    return ngx_http_agents_catalog_plane(cf, &amcf->catalog);
+}
+
+
+static char *
+ngx_http_agents_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    ngx_str_t                     *value, name;
+    ngx_uint_t                     i;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_agents_settings_t    *settings, **apis;
+    ngx_http_agents_main_conf_t   *amcf;
+
+    if (alcf->api) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts > 1) {
+        name = value[1];
+
+    } else {
+        ngx_str_set(&name, "default");
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
+
+    apis = amcf->apis->elts;
+
+    for (i = 0; i < amcf->apis->nelts; i++) {
+        if (apis[i]->name.len == name.len
+            && ngx_strncmp(apis[i]->name.data, name.data, name.len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "there is an \"agents_api\" named \"%V\" "
+                               "already: give each its own name, as in "
+                               "\"agents_api NAME;\"", &name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    settings = ngx_pcalloc(cf->pool, sizeof(ngx_http_agents_settings_t));
+    apis = ngx_array_push(amcf->apis);
+    if (settings == NULL || apis == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    settings->name = name;
+    *apis = settings;
+
+    alcf->api = 1;
+    alcf->settings = settings;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_agents_routes_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_agents_auth_directive(cf, conf);
+}
+
+
+static char *
+ngx_http_agents_mcp_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->mcp_location.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid location \"%V\": it must start with "
+                           "\"/\" and name an internal location of this "
+                           "server", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    alcf->mcp_location = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_mcp_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    return ngx_http_agents_egress_rule(cf, &alcf->egress, 1);
+}
+
+
+static char *
+ngx_http_agents_mcp_deny(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    return ngx_http_agents_egress_rule(cf, &alcf->egress, 0);
+}

@@ -1,0 +1,304 @@
+
+#include <stdio.h>
+#include <string.h>
+#include "ngx_http_agents_json.h"
+
+
+static json_t *ngx_http_agents_json_decode(const char *data, size_t len,
+    size_t flags, int depth, ngx_http_agents_json_fault_t *fault);
+static int ngx_http_agents_json_shallow(const char *data, size_t len,
+    int depth, ngx_http_agents_json_fault_t *fault);
+static void ngx_http_agents_json_explain(ngx_http_agents_json_fault_t *fault,
+    const json_error_t *error);
+
+
+void
+ngx_http_agents_json_init(void)
+{
+    json_object_seed(0);
+}
+
+
+json_t *
+ngx_http_agents_json_parse(const char *data, size_t len,
+    ngx_http_agents_json_fault_t *fault)
+{
+    if (len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
+        fault->line = 1;
+        fault->column = 1;
+        (void) snprintf(fault->text, sizeof(fault->text),
+                        "a byte order mark is not allowed");
+        return NULL;
+    }
+
+    return ngx_http_agents_json_decode(data, len,
+                                       JSON_REJECT_DUPLICATES|JSON_DECODE_ANY,
+                                       NGX_HTTP_AGENTS_JSON_DEPTH, fault);
+}
+
+
+json_t *
+ngx_http_agents_json_parse_foreign(const char *data, size_t len, int depth,
+    ngx_http_agents_json_fault_t *fault)
+{
+    json_t                 *value;
+    ngx_http_agents_buf_t   buf;
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_json_repair(&buf, data, len);
+
+    if (buf.failed) {
+        fault->line = 0;
+        fault->column = 0;
+        (void) snprintf(fault->text, sizeof(fault->text), "out of memory");
+        ngx_http_agents_buf_free(&buf);
+        return NULL;
+    }
+
+    value = ngx_http_agents_json_decode((buf.data != NULL) ? buf.data : "",
+                                        buf.len, JSON_DECODE_ANY, depth,
+                                        fault);
+    ngx_http_agents_buf_free(&buf);
+
+    return value;
+}
+
+
+json_t *
+ngx_http_agents_json_load(const char *data, size_t len)
+{
+    return json_loadb(data, len, JSON_DECODE_ANY, NULL);
+}
+
+
+static json_t *
+ngx_http_agents_json_decode(const char *data, size_t len, size_t flags,
+    int depth, ngx_http_agents_json_fault_t *fault)
+{
+    json_t        *value;
+    json_error_t   error;
+
+    if (ngx_http_agents_json_shallow(data, len, depth, fault) != 0) {
+        return NULL;
+    }
+
+    value = json_loadb(data, len, flags, &error);
+    if (value == NULL) {
+        ngx_http_agents_json_explain(fault, &error);
+    }
+
+    return value;
+}
+
+
+/*
+ * The nesting is measured before jansson recurses into it.  Brackets are
+ * counted outside of strings; whether they match is jansson's to say.
+ */
+
+static int
+ngx_http_agents_json_shallow(const char *data, size_t len, int depth,
+    ngx_http_agents_json_fault_t *fault)
+{
+    int          level, line, column;
+    char         c;
+    unsigned     quoted;
+    const char  *p, *end;
+
+    level = 0;
+    line = 1;
+    column = 0;
+    quoted = 0;
+
+    end = data + len;
+
+    for (p = data; p < end; p++) {
+        c = *p;
+
+        if (((unsigned char) c & 0xc0) != 0x80) {
+            column++;
+        }
+
+        if (c == '\n') {
+            line++;
+            column = 0;
+        }
+
+        if (quoted) {
+            if (c == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\')) {
+                p++;
+                column++;
+
+            } else if (c == '"') {
+                quoted = 0;
+            }
+
+        } else if (c == '"') {
+            quoted = 1;
+
+        } else if (c == '[' || c == '{') {
+
+            if (++level > depth) {
+                fault->line = line;
+                fault->column = column;
+                (void) snprintf(fault->text, sizeof(fault->text),
+                                "nested more than %d levels deep", depth);
+                return -1;
+            }
+
+        } else if (c == ']' || c == '}') {
+            level--;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_agents_json_explain(ngx_http_agents_json_fault_t *fault,
+    const json_error_t *error)
+{
+    const char  *text, *near;
+
+    fault->line = (error->line > 0) ? error->line : 0;
+    fault->column = (error->column > 0) ? error->column : 1;
+
+    switch (json_error_code(error)) {
+
+    case json_error_numeric_overflow:
+        text = "a number out of range (integers have 64 bits)";
+        break;
+
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        text = "the character \\u0000 is not allowed";
+        break;
+
+    case json_error_out_of_memory:
+        fault->line = 0;
+        fault->column = 0;
+        text = "out of memory";
+        break;
+
+    default:
+        (void) snprintf(fault->text, sizeof(fault->text), "%s", error->text);
+        return;
+    }
+
+    /* jansson says where by the text there, which tells more than a column */
+
+    near = strstr(error->text, " near ");
+
+    (void) snprintf(fault->text, sizeof(fault->text), "%s%.100s", text,
+                    (near != NULL) ? near : "");
+}
+
+
+const char *
+ngx_http_agents_json_string(const json_t *object, const char *key, size_t *len)
+{
+    json_t  *value;
+
+    value = json_object_get(object, key);
+
+    if (!json_is_string(value)) {
+        return NULL;
+    }
+
+    if (len != NULL) {
+        *len = json_string_length(value);
+    }
+
+    return json_string_value(value);
+}
+
+
+json_t *
+ngx_http_agents_json_object(const json_t *object, const char *key)
+{
+    json_t  *value;
+
+    value = json_object_get(object, key);
+
+    return json_is_object(value) ? value : NULL;
+}
+
+
+json_t *
+ngx_http_agents_json_array(const json_t *object, const char *key)
+{
+    json_t  *value;
+
+    value = json_object_get(object, key);
+
+    return json_is_array(value) ? value : NULL;
+}
+
+
+int64_t
+ngx_http_agents_json_integer(const json_t *object, const char *key,
+    int64_t otherwise)
+{
+    json_t  *value;
+
+    value = json_object_get(object, key);
+
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+
+int
+ngx_http_agents_json_true(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+
+size_t
+ngx_http_agents_json_characters(const char *text, size_t len)
+{
+    size_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < len; i++) {
+        n += (((unsigned char) text[i] & 0xc0) != 0x80);
+    }
+
+    return n;
+}
+
+
+const char *
+ngx_http_agents_json_type_name(const json_t *value)
+{
+    if (value == NULL) {
+        return "nothing";
+    }
+
+    switch (json_typeof(value)) {
+
+    case JSON_OBJECT:
+        return "an object";
+
+    case JSON_ARRAY:
+        return "an array";
+
+    case JSON_STRING:
+        return "a string";
+
+    case JSON_INTEGER:
+        return "an integer";
+
+    case JSON_REAL:
+        return "a number";
+
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "a boolean";
+
+    default:
+        return "null";
+    }
+}

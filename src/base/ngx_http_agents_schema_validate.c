@@ -1,0 +1,697 @@
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ngx_http_agents_schema.h"
+
+
+/* How much of an expected value, and of an alternative's reason, is shown. */
+#define NGX_HTTP_AGENTS_SCHEMA_SHOWN   200
+#define NGX_HTTP_AGENTS_SCHEMA_REASON  300
+
+
+/*
+ * Each rule holds a value to one keyword of the schema: 0, or -1 with the
+ * mismatch added to "why".
+ */
+typedef int (*ngx_http_agents_schema_rule_pt)(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+
+
+typedef struct {
+    const char                      *name;
+    ngx_http_agents_schema_rule_pt   holds;
+} ngx_http_agents_schema_rule_t;
+
+
+static int ngx_http_agents_schema_apply(const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_type(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_is(const char *type, const json_t *value);
+static int ngx_http_agents_schema_const(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_enum(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_required(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_properties(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_additional(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_items(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_minimum(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_maximum(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_min_length(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_max_length(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_min_items(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_max_items(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_any_of(const json_t *rule,
+    const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+static int ngx_http_agents_schema_fault(ngx_http_agents_buf_t *why,
+    const ngx_http_agents_path_t *path, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static int ngx_http_agents_schema_expected(ngx_http_agents_buf_t *why,
+    const ngx_http_agents_path_t *path, const char *text,
+    const json_t *expected);
+static void ngx_http_agents_schema_shorten(ngx_http_agents_buf_t *buf,
+    size_t start, size_t max);
+static int ngx_http_agents_schema_equal(const json_t *one, const json_t *two);
+static int ngx_http_agents_schema_equal_objects(const json_t *one,
+    const json_t *two);
+static int ngx_http_agents_schema_equal_arrays(const json_t *one,
+    const json_t *two);
+static long double ngx_http_agents_schema_number(const json_t *value);
+
+
+/* In the order in which a mismatch tells most. */
+
+static const ngx_http_agents_schema_rule_t  ngx_http_agents_schema_rules[] = {
+    { "type", ngx_http_agents_schema_type },
+    { "const", ngx_http_agents_schema_const },
+    { "enum", ngx_http_agents_schema_enum },
+    { "required", ngx_http_agents_schema_required },
+    { "additionalProperties", ngx_http_agents_schema_additional },
+    { "properties", ngx_http_agents_schema_properties },
+    { "items", ngx_http_agents_schema_items },
+    { "minimum", ngx_http_agents_schema_minimum },
+    { "maximum", ngx_http_agents_schema_maximum },
+    { "minLength", ngx_http_agents_schema_min_length },
+    { "maxLength", ngx_http_agents_schema_max_length },
+    { "minItems", ngx_http_agents_schema_min_items },
+    { "maxItems", ngx_http_agents_schema_max_items },
+    { "anyOf", ngx_http_agents_schema_any_of },
+    { NULL, NULL }
+};
+
+
+int
+ngx_http_agents_schema_validate(const json_t *schema, const json_t *value,
+    ngx_http_agents_buf_t *why)
+{
+    return ngx_http_agents_schema_apply(schema, value, NULL, why);
+}
+
+
+static int
+ngx_http_agents_schema_apply(const json_t *schema, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why)
+{
+    json_t                               *keyword;
+    const ngx_http_agents_schema_rule_t  *rule;
+
+    for (rule = ngx_http_agents_schema_rules; rule->name != NULL; rule++) {
+
+        keyword = json_object_get(schema, rule->name);
+
+        if (keyword != NULL
+            && rule->holds(keyword, schema, value, path, why) != 0)
+        {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_agents_schema_type(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    size_t   i;
+    json_t  *type;
+
+    (void) schema;
+
+    if (json_is_string(rule)) {
+        if (ngx_http_agents_schema_is(json_string_value(rule), value)) {
+            return 0;
+        }
+
+        return ngx_http_agents_schema_fault(why, path,
+                                 "must be of type %s, but is %s",
+                                 json_string_value(rule),
+                                 ngx_http_agents_json_type_name(value));
+    }
+
+    json_array_foreach(rule, i, type) {
+        if (ngx_http_agents_schema_is(json_string_value(type), value)) {
+            return 0;
+        }
+    }
+
+    return ngx_http_agents_schema_expected(why, path,
+                                           "must be of one of the types ",
+                                           rule);
+}
+
+
+static int
+ngx_http_agents_schema_is(const char *type, const json_t *value)
+{
+    double  real;
+
+    switch (json_typeof(value)) {
+
+    case JSON_OBJECT:
+        return (strcmp(type, "object") == 0);
+
+    case JSON_ARRAY:
+        return (strcmp(type, "array") == 0);
+
+    case JSON_STRING:
+        return (strcmp(type, "string") == 0);
+
+    case JSON_INTEGER:
+        return (strcmp(type, "integer") == 0 || strcmp(type, "number") == 0);
+
+    case JSON_REAL:
+        real = json_real_value(value);
+
+        return (strcmp(type, "number") == 0
+                || (strcmp(type, "integer") == 0 && real == floor(real)));
+
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return (strcmp(type, "boolean") == 0);
+
+    default:
+        return (strcmp(type, "null") == 0);
+    }
+}
+
+
+static int
+ngx_http_agents_schema_const(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    (void) schema;
+
+    if (ngx_http_agents_schema_equal(rule, value)) {
+        return 0;
+    }
+
+    return ngx_http_agents_schema_expected(why, path, "must be ", rule);
+}
+
+
+static int
+ngx_http_agents_schema_enum(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    size_t   i;
+    json_t  *choice;
+
+    (void) schema;
+
+    json_array_foreach(rule, i, choice) {
+        if (ngx_http_agents_schema_equal(choice, value)) {
+            return 0;
+        }
+    }
+
+    return ngx_http_agents_schema_expected(why, path, "must be one of ", rule);
+}
+
+
+static int
+ngx_http_agents_schema_required(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    size_t   i;
+    json_t  *name;
+
+    (void) schema;
+
+    if (!json_is_object(value)) {
+        return 0;
+    }
+
+    json_array_foreach(rule, i, name) {
+
+        if (json_object_get(value, json_string_value(name)) == NULL) {
+            return ngx_http_agents_schema_expected(why, path,
+                                                   "must have the property ",
+                                                   name);
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_agents_schema_additional(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    json_t                  *member, *properties;
+    const char              *name;
+    ngx_http_agents_path_t   place;
+
+    if (!json_is_object(value) || !json_is_false(rule)) {
+        return 0;
+    }
+
+    properties = json_object_get(schema, "properties");
+
+    json_object_foreach((json_t *) value, name, member) {
+
+        if (json_object_get(properties, name) == NULL) {
+            place.parent = path;
+            place.key = name;
+            place.index = 0;
+
+            return ngx_http_agents_schema_fault(why, &place,
+                                          "is no property of the schema");
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_agents_schema_properties(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    json_t                  *property, *member;
+    const char              *name;
+    ngx_http_agents_path_t   place;
+
+    (void) schema;
+
+    if (!json_is_object(value)) {
+        return 0;
+    }
+
+    place.parent = path;
+    place.index = 0;
+
+    json_object_foreach((json_t *) rule, name, property) {
+
+        member = json_object_get(value, name);
+
+        if (member == NULL) {
+            continue;
+        }
+
+        place.key = name;
+
+        if (ngx_http_agents_schema_apply(property, member, &place, why) != 0) {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_agents_schema_items(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    size_t                   i;
+    json_t                  *item;
+    ngx_http_agents_path_t   place;
+
+    (void) schema;
+
+    place.parent = path;
+    place.key = NULL;
+
+    json_array_foreach(value, i, item) {
+        place.index = i;
+
+        if (ngx_http_agents_schema_apply(rule, item, &place, why) != 0) {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_agents_schema_minimum(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    (void) schema;
+
+    if (!json_is_number(value)
+        || ngx_http_agents_schema_number(value)
+           >= ngx_http_agents_schema_number(rule))
+    {
+        return 0;
+    }
+
+    return ngx_http_agents_schema_expected(why, path, "must be at least ",
+                                           rule);
+}
+
+
+static int
+ngx_http_agents_schema_maximum(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    (void) schema;
+
+    if (!json_is_number(value)
+        || ngx_http_agents_schema_number(value)
+           <= ngx_http_agents_schema_number(rule))
+    {
+        return 0;
+    }
+
+    return ngx_http_agents_schema_expected(why, path, "must be at most ",
+                                           rule);
+}
+
+
+static int
+ngx_http_agents_schema_min_length(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    size_t  n;
+
+    (void) schema;
+
+    if (!json_is_string(value)) {
+        return 0;
+    }
+
+    n = ngx_http_agents_json_characters(json_string_value(value),
+                                        json_string_length(value));
+
+    if ((long double) n >= ngx_http_agents_schema_number(rule)) {
+        return 0;
+    }
+
+    return ngx_http_agents_schema_expected(why, path,
+                                 "must have at least this many characters: ",
+                                 rule);
+}
+
+
+static int
+ngx_http_agents_schema_max_length(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    size_t  n;
+
+    (void) schema;
+
+    if (!json_is_string(value)) {
+        return 0;
+    }
+
+    n = ngx_http_agents_json_characters(json_string_value(value),
+                                        json_string_length(value));
+
+    if ((long double) n <= ngx_http_agents_schema_number(rule)) {
+        return 0;
+    }
+
+    return ngx_http_agents_schema_expected(why, path,
+                                  "must have at most this many characters: ",
+                                  rule);
+}
+
+
+static int
+ngx_http_agents_schema_min_items(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    (void) schema;
+
+    if (!json_is_array(value)
+        || (long double) json_array_size(value)
+           >= ngx_http_agents_schema_number(rule))
+    {
+        return 0;
+    }
+
+    return ngx_http_agents_schema_expected(why, path,
+                                      "must have at least this many items: ",
+                                      rule);
+}
+
+
+static int
+ngx_http_agents_schema_max_items(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    (void) schema;
+
+    if (!json_is_array(value)
+        || (long double) json_array_size(value)
+           <= ngx_http_agents_schema_number(rule))
+    {
+        return 0;
+    }
+
+    return ngx_http_agents_schema_expected(why, path,
+                                       "must have at most this many items: ",
+                                       rule);
+}
+
+
+/* The reason is what each alternative found, so that any can be mended. */
+
+static int
+ngx_http_agents_schema_any_of(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_buf_t *why)
+{
+    size_t                  i, start;
+    json_t                 *alternative;
+    ngx_http_agents_buf_t   reasons;
+
+    (void) schema;
+
+    ngx_http_agents_buf_init(&reasons);
+
+    json_array_foreach(rule, i, alternative) {
+
+        if (i != 0) {
+            ngx_http_agents_buf_adds(&reasons, "; ");
+        }
+
+        start = reasons.len;
+
+        if (ngx_http_agents_schema_apply(alternative, value, path, &reasons)
+            == 0)
+        {
+            ngx_http_agents_buf_free(&reasons);
+            return 0;
+        }
+
+        ngx_http_agents_schema_shorten(&reasons, start,
+                                       NGX_HTTP_AGENTS_SCHEMA_REASON);
+    }
+
+    if (reasons.failed) {
+        why->failed = 1;
+        ngx_http_agents_buf_free(&reasons);
+        return -1;
+    }
+
+    ngx_http_agents_schema_shorten(&reasons, 0,
+                                   4 * NGX_HTTP_AGENTS_SCHEMA_REASON);
+
+    (void) ngx_http_agents_schema_fault(why, path,
+                                  "matches no alternative of anyOf (%s)",
+                                  (reasons.data != NULL) ? reasons.data : "");
+    ngx_http_agents_buf_free(&reasons);
+
+    return -1;
+}
+
+
+/* Returns -1, for the caller to return it. */
+
+static int
+ngx_http_agents_schema_fault(ngx_http_agents_buf_t *why,
+    const ngx_http_agents_path_t *path, const char *fmt, ...)
+{
+    char     *pointer;
+    va_list   args;
+
+    pointer = ngx_http_agents_path_pointer(path);
+
+    if (pointer == NULL) {
+        why->failed = 1;
+        return -1;
+    }
+
+    ngx_http_agents_buf_addf(why, "%s: ", (path != NULL) ? pointer : "/");
+
+    va_start(args, fmt);
+    ngx_http_agents_buf_addv(why, fmt, args);
+    va_end(args);
+
+    free(pointer);
+
+    return -1;
+}
+
+
+static int
+ngx_http_agents_schema_expected(ngx_http_agents_buf_t *why,
+    const ngx_http_agents_path_t *path, const char *text,
+    const json_t *expected)
+{
+    ngx_http_agents_buf_t  shown;
+
+    ngx_http_agents_buf_init(&shown);
+    ngx_http_agents_json_put(&shown, expected);
+
+    ngx_http_agents_schema_shorten(&shown, 0, NGX_HTTP_AGENTS_SCHEMA_SHOWN);
+
+    (void) ngx_http_agents_schema_fault(why, path, "%s%s", text,
+                                    (shown.data != NULL) ? shown.data : "");
+    ngx_http_agents_buf_free(&shown);
+
+    return -1;
+}
+
+
+/* Cuts what stands in the buffer from "start" on, between characters. */
+
+static void
+ngx_http_agents_schema_shorten(ngx_http_agents_buf_t *buf, size_t start,
+    size_t max)
+{
+    size_t  end;
+
+    if (buf->failed || buf->len - start <= max) {
+        return;
+    }
+
+    end = start + max;
+
+    while (end > start && ((unsigned char) buf->data[end] & 0xc0) == 0x80) {
+        end--;
+    }
+
+    buf->len = end;
+
+    ngx_http_agents_buf_adds(buf, "...");
+}
+
+
+static int
+ngx_http_agents_schema_equal(const json_t *one, const json_t *two)
+{
+    if (json_is_number(one) && json_is_number(two)) {
+        return (ngx_http_agents_schema_number(one)
+                == ngx_http_agents_schema_number(two));
+    }
+
+    if (json_typeof(one) != json_typeof(two)) {
+        return 0;
+    }
+
+    switch (json_typeof(one)) {
+
+    case JSON_OBJECT:
+        return ngx_http_agents_schema_equal_objects(one, two);
+
+    case JSON_ARRAY:
+        return ngx_http_agents_schema_equal_arrays(one, two);
+
+    default:
+        return json_equal(one, two);
+    }
+}
+
+
+static int
+ngx_http_agents_schema_equal_objects(const json_t *one, const json_t *two)
+{
+    json_t      *member, *other;
+    const char  *name;
+
+    if (json_object_size(one) != json_object_size(two)) {
+        return 0;
+    }
+
+    json_object_foreach((json_t *) one, name, member) {
+        other = json_object_get(two, name);
+
+        if (other == NULL || !ngx_http_agents_schema_equal(member, other)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+ngx_http_agents_schema_equal_arrays(const json_t *one, const json_t *two)
+{
+    size_t   i;
+    json_t  *item;
+
+    if (json_array_size(one) != json_array_size(two)) {
+        return 0;
+    }
+
+    json_array_foreach(one, i, item) {
+        if (!ngx_http_agents_schema_equal(item, json_array_get(two, i))) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* A long double holds every 64-bit integer exactly, a double does not. */
+
+static long double
+ngx_http_agents_schema_number(const json_t *value)
+{
+    if (json_is_integer(value)) {
+        return (long double) json_integer_value(value);
+    }
+
+    return (long double) json_number_value(value);
+}

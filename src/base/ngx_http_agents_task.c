@@ -1,0 +1,131 @@
+
+#include "ngx_http_agents_task.h"
+
+
+/*
+ * How long to wait before a task is offered again, where nginx's pool took
+ * none although none of ours is in it: others fill it, or it is very small.
+ */
+#define NGX_HTTP_AGENTS_TASKS_RETRY  20
+
+
+static void ngx_http_agents_tasks_send(ngx_http_agents_tasks_t *tasks);
+static void ngx_http_agents_tasks_retry_handler(ngx_event_t *ev);
+static void ngx_http_agents_task_work(void *data, ngx_log_t *log);
+static void ngx_http_agents_task_done_handler(ngx_event_t *ev);
+
+
+void
+ngx_http_agents_tasks_init(ngx_http_agents_tasks_t *tasks,
+    ngx_thread_pool_t *pool, ngx_log_t *log)
+{
+    ngx_memzero(tasks, sizeof(ngx_http_agents_tasks_t));
+
+    tasks->pool = pool;
+    tasks->log = log;
+    tasks->limit = NGX_HTTP_AGENTS_TASKS_MAX;
+    tasks->last = &tasks->first;
+
+    tasks->retry.handler = ngx_http_agents_tasks_retry_handler;
+    tasks->retry.data = tasks;
+    tasks->retry.log = log;
+}
+
+
+void
+ngx_http_agents_task_post(ngx_http_agents_tasks_t *tasks,
+    ngx_http_agents_task_t *task)
+{
+    ngx_memzero(&task->task, sizeof(ngx_thread_task_t));
+
+    task->task.handler = ngx_http_agents_task_work;
+    task->task.ctx = task;
+    task->task.event.handler = ngx_http_agents_task_done_handler;
+    task->task.event.data = task;
+    task->task.event.log = tasks->log;
+
+    task->tasks = tasks;
+    task->next = NULL;
+
+    *tasks->last = task;
+    tasks->last = &task->next;
+    tasks->waiting++;
+
+    ngx_http_agents_tasks_send(tasks);
+}
+
+
+/*
+ * Hands the line to nginx's pool, as far as it may go.  A refusal (max_queue
+ * is the operator's, and other users of the pool count in it) is logged by
+ * nginx; it lowers the limit to what was taken, until the line is empty, so
+ * that the same refusal is not provoked again by every task that returns.
+ */
+
+static void
+ngx_http_agents_tasks_send(ngx_http_agents_tasks_t *tasks)
+{
+    ngx_http_agents_task_t  *task;
+
+    while (tasks->first != NULL && tasks->posted < tasks->limit) {
+
+        task = tasks->first;
+
+        if (ngx_thread_task_post(tasks->pool, &task->task) != NGX_OK) {
+
+            /* it may have been marked before the failure */
+            task->task.event.active = 0;
+
+            tasks->limit = ngx_max(tasks->posted, 1);
+
+            if (tasks->posted == 0 && !tasks->retry.timer_set) {
+                ngx_add_timer(&tasks->retry, NGX_HTTP_AGENTS_TASKS_RETRY);
+            }
+
+            return;
+        }
+
+        tasks->first = task->next;
+        tasks->waiting--;
+        tasks->posted++;
+    }
+
+    if (tasks->first == NULL) {
+        tasks->last = &tasks->first;
+        tasks->limit = NGX_HTTP_AGENTS_TASKS_MAX;
+    }
+}
+
+
+static void
+ngx_http_agents_tasks_retry_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_tasks_send(ev->data);
+}
+
+
+static void
+ngx_http_agents_task_work(void *data, ngx_log_t *log)
+{
+    ngx_http_agents_task_t  *task = data;
+
+    task->work(task->data, log);
+}
+
+
+static void
+ngx_http_agents_task_done_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_task_t   *task = ev->data;
+
+    ngx_http_agents_tasks_t  *tasks;
+
+    tasks = task->tasks;
+    tasks->posted--;
+
+    /* the threads first: "done" may be long, and may free the task */
+
+    ngx_http_agents_tasks_send(tasks);
+
+    task->done(task->data);
+}

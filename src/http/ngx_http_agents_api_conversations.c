@@ -1,0 +1,386 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_agents_api.h"
+#include "ngx_http_agents_body.h"
+#include "ngx_http_agents_effective.h"
+#include "ngx_http_agents_json.h"
+#include "ngx_http_agents_query.h"
+#include "ngx_http_agents_reply.h"
+#include "ngx_http_agents_variables.h"
+#include "ngx_http_agents_wait.h"
+
+
+typedef struct {
+    int64_t  page;
+    int64_t  per_page;
+} ngx_http_agents_api_conversations_page_t;
+
+
+static int ngx_http_agents_api_conversations_body_read(const char *text,
+    size_t len, const ngx_http_agents_scope_t *scope, void *data,
+    ngx_http_agents_faults_t *faults);
+static void ngx_http_agents_api_conversations_body_free(void *data);
+static ngx_int_t ngx_http_agents_api_conversations_insert(
+    ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx, const char *id,
+    const char *defaults, size_t len);
+static ngx_int_t ngx_http_agents_api_conversations_created(
+    ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
+static ngx_int_t ngx_http_agents_api_conversations_listed(
+    ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
+static void ngx_http_agents_api_conversations_envelope(
+    ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_api_conversations_page_t *page, int64_t total);
+static ngx_int_t ngx_http_agents_api_conversations_found(
+    ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
+static ngx_int_t ngx_http_agents_api_conversations_reply(
+    ngx_http_request_t *r, ngx_uint_t status,
+    const ngx_http_agents_db_batch_t *batch);
+static void ngx_http_agents_api_conversations_view(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_conversation_t *conversation);
+
+
+const ngx_http_agents_body_type_t  ngx_http_agents_api_conversations_body = {
+    sizeof(ngx_http_agents_body_conversation_t),
+    ngx_http_agents_api_conversations_body_read,
+    ngx_http_agents_api_conversations_body_free
+};
+
+
+/* In a pool thread. */
+
+static int
+ngx_http_agents_api_conversations_body_read(const char *text, size_t len,
+    const ngx_http_agents_scope_t *scope, void *data,
+    ngx_http_agents_faults_t *faults)
+{
+    ngx_http_agents_body_conversation_t *body = data;
+
+    (void) ngx_http_agents_body_conversation(text, len, body, faults);
+
+    /* also after a fault: one answer is to list all that can be found */
+
+    if (body->defaults != NULL) {
+        ngx_http_agents_effective_check(scope->catalog, scope->settings,
+                                        scope->company, body->defaults,
+                                        body->given, "defaults", faults);
+    }
+
+    return (faults->found == 0 && !faults->failed) ? 0 : -1;
+}
+
+
+static void
+ngx_http_agents_api_conversations_body_free(void *data)
+{
+    ngx_http_agents_body_conversation_free(data);
+}
+
+
+ngx_int_t
+ngx_http_agents_api_conversations_create(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx)
+{
+    char                                 *defaults;
+    size_t                                len;
+    ngx_int_t                             rc;
+    char                                  id[NGX_HTTP_AGENTS_UUID_LEN + 1];
+    ngx_http_agents_body_conversation_t  *body;
+
+    body = ctx->body;
+
+    if (ngx_http_agents_ident_uuid(id) != 0) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    defaults = ngx_http_agents_json_text(body->defaults, &len);
+    if (defaults == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_agents_api_conversations_insert(r, ctx, id, defaults, len);
+
+    ngx_free(defaults);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_insert(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx, const char *id, const char *defaults,
+    size_t len)
+{
+    ngx_http_agents_text_t                name, system_prompt, text;
+    ngx_http_agents_db_batch_t           *batch;
+    ngx_http_agents_body_conversation_t  *body;
+
+    body = ctx->body;
+
+    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_WRITE,
+                                     ngx_http_agents_api_conversations_created,
+                                     NULL, NULL);
+    if (batch == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    name.data = body->name;
+    name.len = body->name_len;
+    system_prompt.data = body->system_prompt;
+    system_prompt.len = body->system_prompt_len;
+    text.data = defaults;
+    text.len = len;
+
+    ngx_http_agents_conversations_insert(batch, &ctx->owner, id, &name,
+                                         &system_prompt, &text);
+    ngx_http_agents_wait_submit(r, batch);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_created(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data)
+{
+    u_char                           location[128], *last;
+    ngx_int_t                        rc;
+    ngx_http_agents_db_status_e      status;
+    ngx_http_agents_conversation_t   conversation;
+
+    status = ngx_http_agents_db_status(batch);
+
+    if (status != NGX_HTTP_AGENTS_DB_OK) {
+        rc = ngx_http_agents_reply_store(r, status);
+        ngx_http_agents_db_batch_free(batch);
+        return rc;
+    }
+
+    ngx_http_agents_conversations_read(batch, 0, 0, &conversation);
+
+    last = ngx_snprintf(location, sizeof(location),
+                        "/agents/conversations/%*s", conversation.id.len,
+                        conversation.id.data);
+
+    rc = ngx_http_agents_reply_header(r, "Location", (char *) location,
+                                      last - location);
+
+    rc = (rc == NGX_OK)
+         ? ngx_http_agents_api_conversations_reply(r, NGX_HTTP_CREATED, batch)
+         : NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    ngx_http_agents_db_batch_free(batch);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_agents_api_conversations_list(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx)
+{
+    ngx_int_t                                  rc;
+    ngx_http_agents_faults_t                   faults;
+    ngx_http_agents_db_batch_t                *batch;
+    ngx_http_agents_api_conversations_page_t  *page;
+
+    ngx_http_agents_query_t  query[] = {
+        { "page", 1, NGX_HTTP_AGENTS_QUERY_MAX, 1 },
+        { "per_page", 1, 1000, 50 },
+        { NULL, 0, 0, 0 }
+    };
+
+    ngx_memzero(&faults, sizeof(ngx_http_agents_faults_t));
+
+    if (ngx_http_agents_query_read(r, query, &faults) != NGX_OK) {
+        rc = ngx_http_agents_reply_faults(r, &faults);
+        ngx_http_agents_faults_free(&faults);
+        return rc;
+    }
+
+    page = ngx_palloc(r->pool,
+                      sizeof(ngx_http_agents_api_conversations_page_t));
+    if (page == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    page->page = query[0].value;
+    page->per_page = query[1].value;
+
+    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_READ,
+                                      ngx_http_agents_api_conversations_listed,
+                                      NULL, page);
+    if (batch == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_agents_conversations_list(batch, &ctx->owner, page->per_page,
+                                       (page->page - 1) * page->per_page);
+    ngx_http_agents_wait_submit(r, batch);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_listed(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data)
+{
+    size_t                           i, n;
+    ngx_int_t                        rc;
+    ngx_http_agents_buf_t            buf;
+    ngx_http_agents_db_status_e      status;
+    ngx_http_agents_conversation_t   conversation;
+
+    status = ngx_http_agents_db_status(batch);
+
+    if (status != NGX_HTTP_AGENTS_DB_OK) {
+        rc = ngx_http_agents_reply_store(r, status);
+        ngx_http_agents_db_batch_free(batch);
+        return rc;
+    }
+
+    ngx_http_agents_buf_init(&buf);
+
+    ngx_http_agents_json_begin(&buf);
+    ngx_http_agents_api_conversations_envelope(&buf, data,
+                              ngx_http_agents_db_get_int(batch, 0, 0, 0));
+    ngx_http_agents_json_key(&buf, "records");
+    ngx_http_agents_buf_addc(&buf, '[');
+
+    n = ngx_http_agents_db_rows(batch, 1);
+
+    for (i = 0; i < n; i++) {
+        if (i != 0) {
+            ngx_http_agents_buf_addc(&buf, ',');
+        }
+
+        ngx_http_agents_conversations_read(batch, 1, i, &conversation);
+        ngx_http_agents_api_conversations_view(&buf, &conversation);
+    }
+
+    ngx_http_agents_buf_addc(&buf, ']');
+    ngx_http_agents_json_end(&buf);
+
+    ngx_http_agents_db_batch_free(batch);
+
+    return ngx_http_agents_reply_json(r, NGX_HTTP_OK, &buf);
+}
+
+
+static void
+ngx_http_agents_api_conversations_envelope(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_api_conversations_page_t *page, int64_t total)
+{
+    int64_t  pages;
+
+    pages = (total + page->per_page - 1) / page->per_page;
+
+    if (page->page > 1) {
+        ngx_http_agents_json_member_integer(buf, "prev_page", page->page - 1);
+
+    } else {
+        ngx_http_agents_json_member_raw(buf, "prev_page", NULL, 0);
+    }
+
+    ngx_http_agents_json_member_integer(buf, "current_page", page->page);
+
+    if (page->page < pages) {
+        ngx_http_agents_json_member_integer(buf, "next_page", page->page + 1);
+
+    } else {
+        ngx_http_agents_json_member_raw(buf, "next_page", NULL, 0);
+    }
+
+    ngx_http_agents_json_member_integer(buf, "total_records", total);
+    ngx_http_agents_json_member_integer(buf, "total_pages", pages);
+}
+
+
+ngx_int_t
+ngx_http_agents_api_conversations_get(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx)
+{
+    ngx_http_agents_db_batch_t  *batch;
+
+    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_POINT,
+                                       ngx_http_agents_api_conversations_found,
+                                       NULL, NULL);
+    if (batch == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_agents_conversations_get(batch, &ctx->owner,
+                                      (char *) ctx->id.data);
+    ngx_http_agents_wait_submit(r, batch);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_found(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data)
+{
+    ngx_int_t                    rc;
+    ngx_http_agents_db_status_e  status;
+
+    status = ngx_http_agents_db_status(batch);
+
+    if (status != NGX_HTTP_AGENTS_DB_OK) {
+        rc = ngx_http_agents_reply_store(r, status);
+
+    } else if (ngx_http_agents_db_rows(batch, 0) == 0) {
+        rc = ngx_http_agents_reply_status(r, NGX_HTTP_NOT_FOUND,
+                                          "There is no such conversation.");
+
+    } else {
+        rc = ngx_http_agents_api_conversations_reply(r, NGX_HTTP_OK, batch);
+    }
+
+    ngx_http_agents_db_batch_free(batch);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_reply(ngx_http_request_t *r,
+    ngx_uint_t status, const ngx_http_agents_db_batch_t *batch)
+{
+    ngx_http_agents_buf_t            buf;
+    ngx_http_agents_conversation_t   conversation;
+
+    ngx_http_agents_conversations_read(batch, 0, 0, &conversation);
+
+    ngx_http_agents_variables_conversation(r, &conversation.id);
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_api_conversations_view(&buf, &conversation);
+
+    return ngx_http_agents_reply_json(r, status, &buf);
+}
+
+
+static void
+ngx_http_agents_api_conversations_view(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_conversation_t *conversation)
+{
+    const ngx_http_agents_conversation_t  *c;
+
+    c = conversation;
+
+    ngx_http_agents_json_begin(buf);
+    ngx_http_agents_json_member_string(buf, "id", c->id.data, c->id.len);
+    ngx_http_agents_json_member_string(buf, "name", c->name.data, c->name.len);
+    ngx_http_agents_json_member_integer(buf, "version", c->version);
+    ngx_http_agents_json_member_string(buf, "system_prompt",
+                                       c->system_prompt.data,
+                                       c->system_prompt.len);
+    ngx_http_agents_json_member_raw(buf, "defaults", c->defaults.data,
+                                    c->defaults.len);
+    ngx_http_agents_json_member_time(buf, "created_at", c->created_at);
+    ngx_http_agents_json_member_time(buf, "updated_at", c->updated_at);
+    ngx_http_agents_json_end(buf);
+}

@@ -1,0 +1,531 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_agents_auth.h"
+#include "ngx_http_agents_ident.h"
+#include "ngx_http_agents_reply.h"
+#include "ngx_http_agents_wait.h"
+
+
+#define NGX_HTTP_AGENTS_AUTH_CACHE_SIZE  1024       /* a power of two */
+#define NGX_HTTP_AGENTS_AUTH_CACHE_TIME  10000      /* milliseconds */
+
+
+typedef ngx_int_t (*ngx_http_agents_auth_pt)(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx, ngx_http_agents_loc_conf_t *alcf);
+
+
+typedef struct {
+    char             sha256[NGX_HTTP_AGENTS_SHA256_LEN + 1];
+    ngx_msec_t       until;
+    ngx_uint_t       permissions;
+    char            *company;       /* malloc'd, "user" lies behind it; NULL:
+                                       the entry is free */
+    char            *user;
+} ngx_http_agents_auth_entry_t;
+
+
+/* Direct mapped: a token has one place, and takes it from who was there. */
+
+struct ngx_http_agents_token_cache_s {
+    ngx_http_agents_auth_entry_t  entries[NGX_HTTP_AGENTS_AUTH_CACHE_SIZE];
+};
+
+
+static ngx_int_t ngx_http_agents_auth_token(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx, ngx_http_agents_loc_conf_t *alcf);
+static ngx_int_t ngx_http_agents_auth_bearer(ngx_http_request_t *r,
+    ngx_str_t *token);
+static ngx_int_t ngx_http_agents_auth_find(ngx_http_request_t *r,
+    const char *sha256);
+static ngx_int_t ngx_http_agents_auth_found(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data);
+static ngx_int_t ngx_http_agents_auth_accept(ngx_http_request_t *r,
+    const char *sha256, ngx_http_agents_db_batch_t *batch);
+static ngx_http_agents_auth_entry_t *ngx_http_agents_auth_entry(
+    ngx_http_request_t *r, const char *sha256);
+static void ngx_http_agents_auth_remember(ngx_http_request_t *r,
+    const char *sha256, const ngx_http_agents_token_t *token,
+    ngx_http_agents_ctx_t *ctx);
+static ngx_int_t ngx_http_agents_auth_variables(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx, ngx_http_agents_loc_conf_t *alcf);
+static ngx_uint_t ngx_http_agents_auth_is_name(const ngx_str_t *text);
+static ngx_int_t ngx_http_agents_auth_owner(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx, const void *company, size_t company_len,
+    const void *user, size_t user_len);
+static ngx_uint_t ngx_http_agents_auth_permissions(const u_char *text,
+    size_t len);
+static ngx_int_t ngx_http_agents_auth_refuse(ngx_http_request_t *r,
+    ngx_uint_t invalid);
+
+
+static const ngx_http_agents_auth_pt  ngx_http_agents_auth_modes[] = {
+    NULL,                                  /* NGX_HTTP_AGENTS_AUTH_NONE */
+    ngx_http_agents_auth_token,            /* NGX_HTTP_AGENTS_AUTH_TOKEN */
+    ngx_http_agents_auth_variables         /* NGX_HTTP_AGENTS_AUTH_VARIABLES */
+};
+
+
+char *
+ngx_http_agents_auth_directive(ngx_conf_t *cf,
+    ngx_http_agents_loc_conf_t *alcf)
+{
+    ngx_str_t                          *value;
+    ngx_uint_t                          i;
+    ngx_http_complex_value_t          **values[3];
+    ngx_http_compile_complex_value_t    ccv;
+
+    if (alcf->auth != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "token") == 0 && cf->args->nelts == 2) {
+        alcf->auth = NGX_HTTP_AGENTS_AUTH_TOKEN;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "variables") != 0 || cf->args->nelts != 5) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameters of \"agents_auth\": it is "
+                           "\"agents_auth token\" or \"agents_auth variables "
+                           "$company $user $permissions\"");
+        return NGX_CONF_ERROR;
+    }
+
+    values[0] = &alcf->auth_company;
+    values[1] = &alcf->auth_user;
+    values[2] = &alcf->auth_permissions;
+
+    for (i = 0; i < 3; i++) {
+        *values[i] = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+        if (*values[i] == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+        ccv.cf = cf;
+        ccv.value = &value[i + 2];
+        ccv.complex_value = *values[i];
+
+        if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    alcf->auth = NGX_HTTP_AGENTS_AUTH_VARIABLES;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_http_agents_token_cache_t *
+ngx_http_agents_auth_cache_create(ngx_pool_t *pool)
+{
+    return ngx_pcalloc(pool, sizeof(ngx_http_agents_token_cache_t));
+}
+
+
+ngx_int_t
+ngx_http_agents_auth_authenticate(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx)
+{
+    ngx_http_agents_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_agents_module);
+
+    if (alcf->auth == NGX_HTTP_AGENTS_AUTH_NONE) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"agents_api\" without \"agents_auth\"");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_agents_auth_modes[alcf->auth](r, ctx, alcf);
+}
+
+
+ngx_int_t
+ngx_http_agents_auth_forbid(ngx_http_request_t *r, ngx_uint_t permission)
+{
+    ngx_http_agents_reply_refusal_t  refusal;
+
+    ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
+
+    refusal.slug = "insufficient-scope";
+    refusal.authenticate = "Bearer error=\"insufficient_scope\"";
+    refusal.detail = (permission & NGX_HTTP_AGENTS_PERMISSION_WRITE)
+                     ? "This needs the permission agent_conversations:write."
+                     : "This needs the permission agent_conversations:read.";
+
+    return ngx_http_agents_reply_refuse(r, &refusal);
+}
+
+
+static ngx_int_t
+ngx_http_agents_auth_token(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
+    ngx_http_agents_loc_conf_t *alcf)
+{
+    char                           sha256[NGX_HTTP_AGENTS_SHA256_LEN + 1];
+    ngx_str_t                      token;
+    ngx_http_agents_auth_entry_t  *entry;
+
+    if (ngx_http_agents_auth_bearer(r, &token) != NGX_OK) {
+        return ngx_http_agents_auth_refuse(r, 0);
+    }
+
+    if (token.len == 0) {
+        return ngx_http_agents_auth_refuse(r, 1);
+    }
+
+    if (ngx_http_agents_ident_sha256(sha256, token.data, token.len) != 0) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    entry = ngx_http_agents_auth_entry(r, sha256);
+
+    if (entry->company == NULL
+        || (ngx_msec_int_t) (entry->until - ngx_current_msec) <= 0
+        || ngx_memcmp(entry->sha256, sha256, NGX_HTTP_AGENTS_SHA256_LEN) != 0)
+    {
+        return ngx_http_agents_auth_find(r, sha256);
+    }
+
+    ctx->permissions = entry->permissions;
+    ctx->state = NGX_HTTP_AGENTS_ACCESS_PERMIT;
+
+    return ngx_http_agents_auth_owner(r, ctx,
+                                      entry->company, strlen(entry->company),
+                                      entry->user, strlen(entry->user));
+}
+
+
+/* NGX_OK with the token, NGX_DECLINED if there is no bearer token. */
+
+static ngx_int_t
+ngx_http_agents_auth_bearer(ngx_http_request_t *r, ngx_str_t *token)
+{
+    ngx_str_t  value;
+
+    if (r->headers_in.authorization == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = r->headers_in.authorization->value;
+
+    if (value.len < sizeof("Bearer") - 1
+        || ngx_strncasecmp(value.data, (u_char *) "Bearer",
+                           sizeof("Bearer") - 1)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    value.data += sizeof("Bearer") - 1;
+    value.len -= sizeof("Bearer") - 1;
+
+    if (value.len != 0 && *value.data != ' ') {
+        return NGX_DECLINED;
+    }
+
+    while (value.len != 0 && *value.data == ' ') {
+        value.data++;
+        value.len--;
+    }
+
+    *token = value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_auth_find(ngx_http_request_t *r, const char *sha256)
+{
+    char                        *copy;
+    ngx_http_agents_ctx_t       *ctx;
+    ngx_http_agents_db_batch_t  *batch;
+
+    copy = ngx_pnalloc(r->pool, NGX_HTTP_AGENTS_SHA256_LEN + 1);
+    if (copy == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(copy, sha256, NGX_HTTP_AGENTS_SHA256_LEN + 1);
+
+    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_POINT,
+                                       ngx_http_agents_auth_found, NULL, copy);
+    if (batch == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+    ctx->state = NGX_HTTP_AGENTS_ACCESS_WAITING;
+
+    ngx_http_agents_tokens_find(batch, sha256);
+    ngx_http_agents_wait_submit(r, batch);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_agents_auth_found(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data)
+{
+    ngx_int_t                    rc;
+    ngx_http_agents_db_status_e  status;
+
+    status = ngx_http_agents_db_status(batch);
+
+    if (status != NGX_HTTP_AGENTS_DB_OK) {
+        rc = ngx_http_agents_reply_store(r, status);
+
+    } else if (ngx_http_agents_db_rows(batch, 0) == 0) {
+        rc = ngx_http_agents_auth_refuse(r, 1);
+
+    } else {
+        rc = ngx_http_agents_auth_accept(r, data, batch);
+    }
+
+    ngx_http_agents_db_batch_free(batch);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_agents_auth_accept(ngx_http_request_t *r, const char *sha256,
+    ngx_http_agents_db_batch_t *batch)
+{
+    ngx_http_agents_ctx_t    *ctx;
+    ngx_http_agents_token_t   token;
+
+    ngx_http_agents_tokens_read(batch, 0, 0, &token);
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+
+    ctx->permissions = ngx_http_agents_auth_permissions(
+                           (u_char *) token.permissions.data,
+                           token.permissions.len);
+
+    if (ngx_http_agents_auth_owner(r, ctx,
+                                   token.company_id.data, token.company_id.len,
+                                   token.user_id.data, token.user_id.len)
+        != NGX_AGAIN)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_agents_auth_remember(r, sha256, &token, ctx);
+
+    ctx->state = NGX_HTTP_AGENTS_ACCESS_PERMIT;
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_http_agents_auth_entry_t *
+ngx_http_agents_auth_entry(ngx_http_request_t *r, const char *sha256)
+{
+    ngx_int_t                     slot;
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+    slot = ngx_hextoi((u_char *) sha256, 4);
+
+    return &amcf->worker->tokens->entries[slot
+                                     & (NGX_HTTP_AGENTS_AUTH_CACHE_SIZE - 1)];
+}
+
+
+static void
+ngx_http_agents_auth_remember(ngx_http_request_t *r, const char *sha256,
+    const ngx_http_agents_token_t *token, ngx_http_agents_ctx_t *ctx)
+{
+    char                          *p;
+    int64_t                        left, now;
+    ngx_time_t                    *tp;
+    ngx_http_agents_auth_entry_t  *entry;
+
+    left = NGX_HTTP_AGENTS_AUTH_CACHE_TIME;
+
+    if (token->expires_at != 0) {
+        tp = ngx_timeofday();
+        now = (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
+
+        left = ngx_min(left, token->expires_at - now);
+
+        if (left <= 0) {
+            return;
+        }
+    }
+
+    p = ngx_alloc(token->company_id.len + token->user_id.len + 2,
+                  r->connection->log);
+    if (p == NULL) {
+        return;
+    }
+
+    entry = ngx_http_agents_auth_entry(r, sha256);
+
+    if (entry->company != NULL) {
+        ngx_free(entry->company);
+    }
+
+    entry->company = p;
+    entry->user = p + token->company_id.len + 1;
+
+    ngx_memcpy(entry->company, ctx->owner.company, token->company_id.len + 1);
+    ngx_memcpy(entry->user, ctx->owner.user, token->user_id.len + 1);
+    ngx_memcpy(entry->sha256, sha256, NGX_HTTP_AGENTS_SHA256_LEN + 1);
+
+    entry->permissions = ctx->permissions;
+    entry->until = ngx_current_msec + (ngx_msec_t) left;
+}
+
+
+static ngx_int_t
+ngx_http_agents_auth_variables(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx, ngx_http_agents_loc_conf_t *alcf)
+{
+    ngx_str_t  company, user, permissions;
+
+    if (ngx_http_complex_value(r, alcf->auth_company, &company) != NGX_OK
+        || ngx_http_complex_value(r, alcf->auth_user, &user) != NGX_OK
+        || ngx_http_complex_value(r, alcf->auth_permissions, &permissions)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!ngx_http_agents_auth_is_name(&company)
+        || !ngx_http_agents_auth_is_name(&user))
+    {
+        return ngx_http_agents_auth_refuse(r, 0);
+    }
+
+    ctx->permissions = ngx_http_agents_auth_permissions(permissions.data,
+                                                        permissions.len);
+    ctx->state = NGX_HTTP_AGENTS_ACCESS_PERMIT;
+
+    return ngx_http_agents_auth_owner(r, ctx, company.data, company.len,
+                                      user.data, user.len);
+}
+
+
+/*
+ * Not empty, and UTF-8 without a NUL, which would cut a name down to another
+ * one: a variable may have been filled by the client.
+ */
+
+static ngx_uint_t
+ngx_http_agents_auth_is_name(const ngx_str_t *text)
+{
+    u_char    *p, *last;
+    uint32_t   ch;
+
+    p = text->data;
+    last = text->data + text->len;
+
+    while (p < last) {
+        ch = (*p < 0x80) ? *p++ : ngx_utf8_decode(&p, last - p);
+
+        if (ch == 0 || ch > 0x10ffff) {
+            return 0;
+        }
+    }
+
+    return text->len != 0;
+}
+
+
+/* NGX_AGAIN, as the phase that admits goes on with. */
+
+static ngx_int_t
+ngx_http_agents_auth_owner(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
+    const void *company, size_t company_len, const void *user, size_t user_len)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, company_len + user_len + 2);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->owner.company = (char *) p;
+    p = ngx_cpymem(p, company, company_len);
+    *p++ = '\0';
+
+    ctx->owner.user = (char *) p;
+    p = ngx_cpymem(p, user, user_len);
+    *p = '\0';
+
+    return NGX_AGAIN;
+}
+
+
+/* Names separated by blanks or commas; those that are not known count not. */
+
+static ngx_uint_t
+ngx_http_agents_auth_permissions(const u_char *text, size_t len)
+{
+    size_t          n;
+    ngx_uint_t      i, permissions;
+    const u_char   *p, *last;
+
+    static const struct {
+        const char  *name;
+        ngx_uint_t   bit;
+    } names[] = {
+        { "read", NGX_HTTP_AGENTS_PERMISSION_READ },
+        { "write", NGX_HTTP_AGENTS_PERMISSION_WRITE },
+        { "agent_conversations:read", NGX_HTTP_AGENTS_PERMISSION_READ },
+        { "agent_conversations:write", NGX_HTTP_AGENTS_PERMISSION_WRITE }
+    };
+
+    permissions = 0;
+    last = text + len;
+
+    for (p = text; p < last; p += n + 1) {
+
+        for (n = 0; p + n < last; n++) {
+            if (p[n] == ' ' || p[n] == '\t' || p[n] == ',') {
+                break;
+            }
+        }
+
+        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            if (n == strlen(names[i].name)
+                && ngx_memcmp(p, names[i].name, n) == 0)
+            {
+                permissions |= names[i].bit;
+            }
+        }
+    }
+
+    return permissions;
+}
+
+
+static ngx_int_t
+ngx_http_agents_auth_refuse(ngx_http_request_t *r, ngx_uint_t invalid)
+{
+    ngx_http_agents_reply_refusal_t  refusal;
+
+    ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
+
+    if (invalid) {
+        refusal.slug = "invalid-token";
+        refusal.authenticate = "Bearer error=\"invalid_token\"";
+
+    } else {
+        refusal.slug = "unauthorized";
+        refusal.authenticate = "Bearer";
+    }
+
+    return ngx_http_agents_reply_refuse(r, &refusal);
+}

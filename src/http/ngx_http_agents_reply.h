@@ -1,0 +1,95 @@
+
+/*
+ * Answers: JSON, and problems (RFC 9457) made from the catalog of errors.
+ * What is returned is for ngx_http_finalize_request.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_REPLY_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_REPLY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_agents_buf.h"
+#include "ngx_http_agents_http.h"
+
+
+/* A refusal; all zero but "status" or "slug" is a valid one. */
+typedef struct {
+    const char                      *slug;      /* of the catalog; NULL: the
+                                                   entry of "status" */
+    ngx_uint_t                       status;    /* 0: the entry's */
+    const char                      *detail;    /* NULL: the entry's cause */
+    const ngx_http_agents_faults_t  *faults;    /* NULL: none */
+    ngx_uint_t                       retry_after;   /* seconds; 0: no header */
+    const char                      *authenticate;  /* WWW-Authenticate */
+    const char                      *allow;         /* Allow */
+
+    /* members of a version-conflict */
+    unsigned                         versioned:1;   /* current_version is set */
+    int64_t                          current_version;
+    ngx_http_agents_text_t           active_run_id;
+    ngx_http_agents_text_t           pending_run_id;
+} ngx_http_agents_reply_refusal_t;
+
+
+/* Sends the buffer as JSON and takes its memory, whatever comes of it. */
+ngx_int_t ngx_http_agents_reply_json(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_http_agents_buf_t *buf);
+
+/* The headers of a JSON answer of unknown length. */
+ngx_int_t ngx_http_agents_reply_begin(ngx_http_request_t *r);
+
+/* 204 with an Allow header. */
+ngx_int_t ngx_http_agents_reply_options(ngx_http_request_t *r,
+    const char *allow);
+
+ngx_int_t ngx_http_agents_reply_refuse(ngx_http_request_t *r,
+    const ngx_http_agents_reply_refusal_t *refusal);
+
+/* By status alone, and by slug and detail; detail may be NULL. */
+ngx_int_t ngx_http_agents_reply_status(ngx_http_request_t *r,
+    ngx_uint_t status, const char *detail);
+ngx_int_t ngx_http_agents_reply_slug(ngx_http_request_t *r, const char *slug,
+    const char *detail);
+
+/*
+ * The faults of a body or of query parameters: 400, of the type of the first
+ * that is not invalid-request.  500 if some were lost for want of memory.
+ */
+ngx_int_t ngx_http_agents_reply_faults(ngx_http_request_t *r,
+    const ngx_http_agents_faults_t *faults);
+
+/* For a batch that did not end as DB_OK. */
+ngx_int_t ngx_http_agents_reply_store(ngx_http_request_t *r,
+    ngx_http_agents_db_status_e status);
+
+/* The JSON of a problem alone: what "refuse" sends. */
+void ngx_http_agents_reply_problem(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_reply_refusal_t *refusal,
+    const ngx_http_agents_problem_t *entry, ngx_uint_t status);
+
+/* The problem of a refusal in the log, and in the log variables. */
+void ngx_http_agents_reply_note(ngx_http_request_t *r,
+    const ngx_http_agents_problem_t *entry, ngx_uint_t status,
+    const char *detail);
+
+/* A header of the answer; "name" is static, "value" copied. */
+ngx_int_t ngx_http_agents_reply_header(ngx_http_request_t *r,
+    const char *name, const char *value, size_t len);
+
+/* Writes the member "key" with the url of the catalog's page "slug". */
+void ngx_http_agents_reply_docs_url(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const char *key, const char *slug);
+
+/* nginx's request id, as $request_id gives it; NULL data without memory. */
+ngx_str_t ngx_http_agents_reply_log_id(ngx_http_request_t *r);
+
+/* The path of the request as it was sent, without arguments. */
+ngx_str_t ngx_http_agents_reply_path(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_AGENTS_REPLY_H_INCLUDED_ */

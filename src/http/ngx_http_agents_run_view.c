@@ -1,0 +1,227 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_agents_json.h"
+#include "ngx_http_agents_problem.h"
+#include "ngx_http_agents_reply.h"
+#include "ngx_http_agents_run_view.h"
+
+
+static void ngx_http_agents_run_view_string(ngx_http_agents_buf_t *buf,
+    const char *key, const ngx_http_agents_text_t *text);
+static void ngx_http_agents_run_view_raw(ngx_http_agents_buf_t *buf,
+    const char *key, const ngx_http_agents_text_t *text);
+static void ngx_http_agents_run_view_usage(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_run_record_t *run);
+static void ngx_http_agents_run_view_error(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run);
+static void ngx_http_agents_run_view_live(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_run_record_t *run,
+    const ngx_http_agents_db_batch_t *batch, size_t statement);
+static void ngx_http_agents_run_view_turns(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_db_batch_t *batch, size_t statement);
+
+
+void
+ngx_http_agents_run_view(ngx_http_request_t *r, ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_run_record_t *run,
+    const ngx_http_agents_db_batch_t *batch, size_t statement)
+{
+    (void) ngx_http_agents_buf_reserve(buf, 1024 + run->payload.len
+                                            + run->effective_config.len
+                                            + run->final_text.len);
+
+    ngx_http_agents_json_begin(buf);
+
+    ngx_http_agents_run_view_string(buf, "id", &run->id);
+    ngx_http_agents_run_view_string(buf, "conversation_id",
+                                    &run->conversation_id);
+    ngx_http_agents_run_view_string(buf, "client_op_id", &run->client_op_id);
+    ngx_http_agents_run_view_string(buf, "status", &run->status);
+
+    /* a run starts when it is accepted */
+
+    ngx_http_agents_json_member_time(buf, "created_at", run->created_at);
+    ngx_http_agents_json_member_time(buf, "started_at", run->created_at);
+
+    if (run->finished_at != 0) {
+        ngx_http_agents_json_member_time(buf, "finished_at",
+                                         run->finished_at);
+
+    } else {
+        ngx_http_agents_json_member_raw(buf, "finished_at", NULL, 0);
+    }
+
+    ngx_http_agents_json_member_integer(buf, "iterations_used",
+                                        run->iterations_used);
+    ngx_http_agents_run_view_usage(buf, run);
+
+    ngx_http_agents_run_view_raw(buf, "submitted_inference_job_ids",
+                                 &run->job_ids);
+    ngx_http_agents_run_view_raw(buf, "payload", &run->payload);
+    ngx_http_agents_run_view_raw(buf, "tool_choice", &run->tool_choice);
+    ngx_http_agents_run_view_raw(buf, "effective_config",
+                                 &run->effective_config);
+    ngx_http_agents_run_view_raw(buf, "pending_tool_calls",
+                                 &run->pending_tool_calls);
+    ngx_http_agents_run_view_string(buf, "final_text", &run->final_text);
+    ngx_http_agents_run_view_raw(buf, "final_structured_output",
+                                 &run->final_structured_output);
+
+    ngx_http_agents_run_view_error(r, buf, run);
+    ngx_http_agents_run_view_live(buf, run, batch, statement);
+
+    ngx_http_agents_json_end(buf);
+}
+
+
+static void
+ngx_http_agents_run_view_string(ngx_http_agents_buf_t *buf, const char *key,
+    const ngx_http_agents_text_t *text)
+{
+    ngx_http_agents_json_member_string(buf, key, text->data, text->len);
+}
+
+
+static void
+ngx_http_agents_run_view_raw(ngx_http_agents_buf_t *buf, const char *key,
+    const ngx_http_agents_text_t *text)
+{
+    ngx_http_agents_json_member_raw(buf, key, text->data, text->len);
+}
+
+
+static void
+ngx_http_agents_run_view_usage(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_run_record_t *run)
+{
+    ngx_http_agents_json_key(buf, "usage");
+    ngx_http_agents_json_begin(buf);
+    ngx_http_agents_json_member_integer(buf, "prompt_tokens",
+                                        run->prompt_tokens);
+    ngx_http_agents_json_member_integer(buf, "completion_tokens",
+                                        run->completion_tokens);
+    ngx_http_agents_json_member_integer(buf, "total_tokens",
+                                        run->total_tokens);
+    ngx_http_agents_json_end(buf);
+}
+
+
+static void
+ngx_http_agents_run_view_error(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run)
+{
+    const ngx_http_agents_problem_t  *entry;
+
+    if (run->error_type.data == NULL) {
+        ngx_http_agents_json_member_raw(buf, "error", NULL, 0);
+        return;
+    }
+
+    entry = ngx_http_agents_problem_incident(run->error_type.data);
+
+    ngx_http_agents_json_key(buf, "error");
+    ngx_http_agents_json_begin(buf);
+    ngx_http_agents_run_view_string(buf, "type", &run->error_type);
+    ngx_http_agents_json_member_cstring(buf, "title", entry->title);
+    ngx_http_agents_run_view_string(buf, "message", &run->error_message);
+    ngx_http_agents_reply_docs_url(r, buf, "docs_url", entry->slug);
+    ngx_http_agents_json_end(buf);
+}
+
+
+static void
+ngx_http_agents_run_view_live(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_run_record_t *run,
+    const ngx_http_agents_db_batch_t *batch, size_t statement)
+{
+    ngx_http_agents_json_key(buf, "live");
+    ngx_http_agents_json_begin(buf);
+    ngx_http_agents_run_view_string(buf, "current_name",
+                                    &run->conversation_name);
+    ngx_http_agents_json_key(buf, "messages");
+    ngx_http_agents_buf_addc(buf, '[');
+
+    if (batch != NULL) {
+        ngx_http_agents_run_view_turns(buf, batch, statement);
+    }
+
+    ngx_http_agents_buf_addc(buf, ']');
+    ngx_http_agents_json_end(buf);
+}
+
+
+/*
+ * The parts of a tool turn, one per result, are one turn.  It grows in call
+ * order: a result shows once all those before it are there.
+ */
+
+static void
+ngx_http_agents_run_view_turns(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_db_batch_t *batch, size_t statement)
+{
+    size_t                     i, n, turns;
+    int64_t                    sequence_no, next;
+    ngx_http_agents_message_t  part;
+
+    n = ngx_http_agents_db_rows(batch, statement) - 1;
+    turns = 0;
+    next = 0;
+    sequence_no = 0;
+
+    for (i = 0; i < n; i++) {
+        ngx_http_agents_runs_read_live(batch, statement, i, &part);
+
+        if (turns != 0 && part.sequence_no == sequence_no) {
+
+            if (part.part == next) {
+                ngx_http_agents_run_view_blocks(buf, &part.content, 1);
+                next++;
+            }
+
+            continue;
+        }
+
+        if (part.part != 0) {
+            continue;
+        }
+
+        if (turns++ != 0) {
+            ngx_http_agents_buf_adds(buf, "]},");
+        }
+
+        next = 1;
+        sequence_no = part.sequence_no;
+
+        ngx_http_agents_json_begin(buf);
+        ngx_http_agents_json_member_integer(buf, "turn_index",
+                                            part.turn_index);
+        ngx_http_agents_run_view_string(buf, "role", &part.role);
+        ngx_http_agents_json_key(buf, "content_blocks");
+        ngx_http_agents_buf_addc(buf, '[');
+        ngx_http_agents_run_view_blocks(buf, &part.content, 0);
+    }
+
+    if (turns != 0) {
+        ngx_http_agents_buf_adds(buf, "]}");
+    }
+}
+
+
+void
+ngx_http_agents_run_view_blocks(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_text_t *array, ngx_uint_t more)
+{
+    /* stored as it was written here: "[", elements, "]" */
+
+    if (array->len <= 2) {
+        return;
+    }
+
+    if (more) {
+        ngx_http_agents_buf_addc(buf, ',');
+    }
+
+    ngx_http_agents_buf_add(buf, array->data + 1, array->len - 2);
+}

@@ -1,0 +1,249 @@
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_agents_wait.h"
+
+
+struct ngx_http_agents_wait_s {
+    ngx_http_request_t               *request;  /* NULL: it has ended */
+    ngx_http_agents_wait_handler_pt   handler;
+    ngx_http_agents_wait_gone_pt      gone;
+    void                             *data;
+    void                            (*work)(void *data, ngx_log_t *log);
+    ngx_http_agents_task_t            task;
+};
+
+
+static ngx_http_agents_wait_t *ngx_http_agents_wait_create(
+    ngx_http_request_t *r, ngx_http_agents_wait_handler_pt handler,
+    ngx_http_agents_wait_gone_pt gone, void *data);
+static void ngx_http_agents_wait_cleanup(void *data);
+static void ngx_http_agents_wait_watch(ngx_http_request_t *r);
+static void ngx_http_agents_wait_batch_done(ngx_http_agents_db_batch_t *batch,
+    void *data);
+static void ngx_http_agents_wait_task_work(void *data, ngx_log_t *log);
+static void ngx_http_agents_wait_task_done(void *data);
+static void ngx_http_agents_wait_end(ngx_http_agents_wait_t *wait,
+    ngx_http_agents_db_batch_t *batch);
+
+
+ngx_http_agents_db_batch_t *
+ngx_http_agents_wait_batch(ngx_http_request_t *r,
+    ngx_http_agents_db_kind_e kind, ngx_http_agents_wait_handler_pt handler,
+    ngx_http_agents_wait_gone_pt gone, void *data)
+{
+    ngx_http_agents_ctx_t       *ctx;
+    ngx_http_agents_wait_t      *wait;
+    ngx_http_agents_db_batch_t  *batch;
+
+    wait = ngx_http_agents_wait_create(r, handler, gone, data);
+    if (wait == NULL) {
+        return NULL;
+    }
+
+    batch = ngx_http_agents_db_batch(kind, ngx_http_agents_wait_batch_done,
+                                     wait);
+    if (batch == NULL) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+        ctx->wait = NULL;
+        ngx_free(wait);
+    }
+
+    return batch;
+}
+
+
+void
+ngx_http_agents_wait_submit(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch)
+{
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+    ngx_http_agents_wait_watch(r);
+
+    ngx_http_agents_db_submit(amcf->worker->db, batch);
+}
+
+
+ngx_int_t
+ngx_http_agents_wait_task(ngx_http_request_t *r,
+    void (*work)(void *data, ngx_log_t *log),
+    ngx_http_agents_wait_handler_pt handler,
+    ngx_http_agents_wait_gone_pt gone, void *data)
+{
+    ngx_http_agents_wait_t       *wait;
+    ngx_http_agents_main_conf_t  *amcf;
+
+    wait = ngx_http_agents_wait_create(r, handler, gone, data);
+    if (wait == NULL) {
+        return NGX_ERROR;
+    }
+
+    wait->work = work;
+    wait->task.work = ngx_http_agents_wait_task_work;
+    wait->task.done = ngx_http_agents_wait_task_done;
+    wait->task.data = wait;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+    ngx_http_agents_wait_watch(r);
+
+    ngx_http_agents_task_post(&amcf->worker->tasks, &wait->task);
+
+    return NGX_OK;
+}
+
+
+static ngx_http_agents_wait_t *
+ngx_http_agents_wait_create(ngx_http_request_t *r,
+    ngx_http_agents_wait_handler_pt handler,
+    ngx_http_agents_wait_gone_pt gone, void *data)
+{
+    ngx_http_cleanup_t      *cln;
+    ngx_http_agents_ctx_t   *ctx;
+    ngx_http_agents_wait_t  *wait;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+
+    if (!ctx->watched) {
+
+        /*
+         * a request's cleanup, not its pool's: it is called as soon as the
+         * request is terminated, and once for all that it will wait for
+         */
+
+        cln = ngx_http_cleanup_add(r, 0);
+        if (cln == NULL) {
+            return NULL;
+        }
+
+        cln->handler = ngx_http_agents_wait_cleanup;
+        cln->data = ctx;
+
+        ctx->watched = 1;
+    }
+
+    wait = ngx_calloc(sizeof(ngx_http_agents_wait_t), r->connection->log);
+    if (wait == NULL) {
+        return NULL;
+    }
+
+    wait->request = r;
+    wait->handler = handler;
+    wait->gone = gone;
+    wait->data = data;
+
+    ctx->wait = wait;
+
+    return wait;
+}
+
+
+static void
+ngx_http_agents_wait_cleanup(void *data)
+{
+    ngx_http_agents_ctx_t *ctx = data;
+
+    if (ctx->wait != NULL) {
+        ctx->wait->request = NULL;
+        ctx->wait = NULL;
+    }
+}
+
+
+static void
+ngx_http_agents_wait_watch(ngx_http_request_t *r)
+{
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    /* while a body is being discarded its own handler sees the client go */
+
+    if (r == r->main && !r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
+}
+
+
+static void
+ngx_http_agents_wait_batch_done(ngx_http_agents_db_batch_t *batch, void *data)
+{
+    ngx_http_agents_wait_t *wait = data;
+
+    if (wait->request == NULL && wait->gone == NULL) {
+        ngx_http_agents_db_batch_free(batch);
+        ngx_free(wait);
+        return;
+    }
+
+    ngx_http_agents_wait_end(wait, batch);
+}
+
+
+/* In a pool thread. */
+
+static void
+ngx_http_agents_wait_task_work(void *data, ngx_log_t *log)
+{
+    ngx_http_agents_wait_t *wait = data;
+
+    wait->work(wait->data, log);
+}
+
+
+static void
+ngx_http_agents_wait_task_done(void *data)
+{
+    ngx_http_agents_wait_end(data, NULL);
+}
+
+
+static void
+ngx_http_agents_wait_end(ngx_http_agents_wait_t *wait,
+    ngx_http_agents_db_batch_t *batch)
+{
+    void                             *data;
+    ngx_int_t                         rc;
+    ngx_connection_t                 *c;
+    ngx_http_request_t               *r;
+    ngx_http_agents_ctx_t            *ctx;
+    ngx_http_agents_wait_gone_pt      gone;
+    ngx_http_agents_wait_handler_pt   handler;
+
+    r = wait->request;
+    handler = wait->handler;
+    gone = wait->gone;
+    data = wait->data;
+
+    ngx_free(wait);
+
+    if (r == NULL) {
+        gone(batch, data);
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+    ctx->wait = NULL;
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (r->read_event_handler == ngx_http_test_reading) {
+        r->read_event_handler = ngx_http_block_reading;
+    }
+
+    rc = handler(r, batch, data);
+
+    if (rc == NGX_DECLINED) {
+        r->write_event_handler = ngx_http_core_run_phases;
+        ngx_http_core_run_phases(r);
+
+    } else if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}

@@ -1,0 +1,62 @@
+
+/*
+ * The one way in which a request waits: for a batch of the store, or for work
+ * in a pool thread.  What is under way lives outside of the request's pool;
+ * the request's end lets go of it, so that neither waits for the other and
+ * nothing is touched after it was freed.  A request waits for one thing at a
+ * time, and meanwhile notices that its client has gone.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_WAIT_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_WAIT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_agents_http.h"
+
+
+/*
+ * The request goes on.  The batch (NULL after a task) is the callee's to free.
+ * What is returned becomes of the request:
+ *
+ *     NGX_DONE       it waits again
+ *     NGX_DECLINED   its phases are run on
+ *     other          it is finalized with it
+ */
+typedef ngx_int_t (*ngx_http_agents_wait_handler_pt)(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data);
+
+/*
+ * Called in place of the handler if the request has ended: frees the batch and
+ * "data".  Without one the batch is freed, and "data" is not touched: it may be
+ * of the request's pool.
+ */
+typedef void (*ngx_http_agents_wait_gone_pt)(ngx_http_agents_db_batch_t *batch,
+    void *data);
+
+
+/*
+ * A batch that the request will wait for: to be filled, and submitted.  NULL
+ * without memory: neither callback is called then.
+ */
+ngx_http_agents_db_batch_t *ngx_http_agents_wait_batch(ngx_http_request_t *r,
+    ngx_http_agents_db_kind_e kind, ngx_http_agents_wait_handler_pt handler,
+    ngx_http_agents_wait_gone_pt gone, void *data);
+void ngx_http_agents_wait_submit(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch);
+
+/*
+ * Posts "work" for a pool thread; "data" is malloc'd and touches nothing of
+ * the request, "gone" has to be there.  NGX_ERROR without memory: no callback
+ * is called then.
+ */
+ngx_int_t ngx_http_agents_wait_task(ngx_http_request_t *r,
+    void (*work)(void *data, ngx_log_t *log),
+    ngx_http_agents_wait_handler_pt handler,
+    ngx_http_agents_wait_gone_pt gone, void *data);
+
+
+#endif /* _NGX_HTTP_AGENTS_WAIT_H_INCLUDED_ */

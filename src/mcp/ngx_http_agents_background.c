@@ -1,0 +1,772 @@
+
+#include "ngx_http_agents_background_private.h"
+
+
+/* When to look again for a request that a thread of nginx's own still uses. */
+#define NGX_HTTP_AGENTS_BACKGROUND_BLOCKED  10
+
+
+static ngx_http_agents_background_t *ngx_http_agents_background_create(
+    const ngx_http_agents_background_request_t *request, ngx_log_t *log);
+static ngx_int_t ngx_http_agents_background_copy_vars(
+    ngx_http_agents_background_t *bg,
+    const ngx_http_agents_background_vars_t *vars);
+static ngx_connection_t *ngx_http_agents_background_connection(
+    ngx_http_agents_background_t *bg, ngx_http_conf_ctx_t *ctx);
+static ngx_int_t ngx_http_agents_background_request(
+    ngx_http_agents_background_t *bg, const ngx_str_t *uri,
+    const ngx_http_agents_background_request_t *request);
+static ngx_int_t ngx_http_agents_background_headers(ngx_http_request_t *r,
+    const ngx_http_agents_background_request_t *request);
+static ngx_int_t ngx_http_agents_background_subrequest(
+    ngx_http_agents_background_t *bg, ngx_str_t *uri,
+    const ngx_http_agents_background_request_t *request);
+static ngx_int_t ngx_http_agents_background_body(ngx_http_request_t *sr,
+    const ngx_str_t *body);
+static ngx_uint_t ngx_http_agents_background_method(const ngx_str_t *name);
+static u_char *ngx_http_agents_background_log_error(ngx_log_t *log, u_char *buf,
+    size_t len);
+static void ngx_http_agents_background_event_handler(ngx_event_t *ev);
+static void ngx_http_agents_background_write_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_agents_background_finished(ngx_http_request_t *sr,
+    void *data, ngx_int_t rc);
+static void ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
+    ngx_http_request_t *sr, ngx_int_t rc);
+static void ngx_http_agents_background_timer_handler(ngx_event_t *ev);
+static void ngx_http_agents_background_abort(ngx_http_agents_background_t *bg);
+static void ngx_http_agents_background_end(ngx_http_agents_background_t *bg);
+static void ngx_http_agents_background_reap_handler(ngx_event_t *ev);
+static void ngx_http_agents_background_free(ngx_http_agents_background_t *bg);
+
+
+ngx_http_agents_background_t *
+ngx_http_agents_background_send(
+    const ngx_http_agents_background_target_t *target,
+    const ngx_http_agents_background_request_t *request, ngx_log_t *log,
+    ngx_http_agents_background_done_pt done, void *data)
+{
+    ngx_str_t                      uri;
+    ngx_http_agents_background_t  *bg;
+
+    bg = ngx_http_agents_background_create(request, log);
+    if (bg == NULL) {
+        return NULL;
+    }
+
+    bg->done = done;
+    bg->data = data;
+
+    bg->connection = ngx_http_agents_background_connection(bg, target->ctx);
+    if (bg->connection == NULL) {
+        ngx_http_agents_background_free(bg);
+        return NULL;
+    }
+
+    bg->request = ngx_http_create_request(bg->connection);
+    if (bg->request == NULL) {
+        ngx_http_agents_background_free(bg);
+        return NULL;
+    }
+
+    bg->connection->data = bg->request;
+
+    uri = target->uri;
+
+    if (ngx_http_agents_background_request(bg, &uri, request) != NGX_OK
+        || ngx_http_agents_background_subrequest(bg, &uri, request) != NGX_OK)
+    {
+        ngx_http_agents_background_free(bg);
+        return NULL;
+    }
+
+    ngx_add_timer(&bg->timer, bg->timeout);
+
+    ngx_http_run_posted_requests(bg->connection);
+
+    return bg;
+}
+
+
+void
+ngx_http_agents_background_cancel(ngx_http_agents_background_t *bg)
+{
+    bg->cancelled = 1;
+
+    if (!bg->over) {
+        ngx_http_agents_background_abort(bg);
+    }
+}
+
+
+static ngx_http_agents_background_t *
+ngx_http_agents_background_create(
+    const ngx_http_agents_background_request_t *request, ngx_log_t *log)
+{
+    ngx_pool_t                    *pool;
+    ngx_http_agents_background_t  *bg;
+
+    pool = ngx_create_pool(2048, log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    bg = ngx_pcalloc(pool, sizeof(ngx_http_agents_background_t));
+    if (bg == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    bg->pool = pool;
+    bg->timeout = request->timeout;
+    bg->max_body = request->max_body;
+    bg->on_head = request->on_head;
+    bg->on_body = request->on_body;
+    bg->capture = (request->on_body == NULL);
+
+    bg->content_length = request->body.len ? (off_t) request->body.len : -1;
+
+    bg->log = *log;
+    bg->log.handler = ngx_http_agents_background_log_error;
+    bg->log.data = &bg->log_ctx;
+    bg->log.action = NULL;
+    pool->log = &bg->log;
+
+    bg->timer.handler = ngx_http_agents_background_timer_handler;
+    bg->timer.data = bg;
+    bg->timer.log = &bg->log;
+
+    bg->reap.handler = ngx_http_agents_background_reap_handler;
+    bg->reap.data = bg;
+    bg->reap.log = &bg->log;
+
+    if (ngx_http_agents_background_copy_vars(bg, &request->vars) != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    return bg;
+}
+
+
+static ngx_int_t
+ngx_http_agents_background_copy_vars(ngx_http_agents_background_t *bg,
+    const ngx_http_agents_background_vars_t *vars)
+{
+    ngx_http_agents_background_vars_t  *copy;
+
+    copy = &bg->vars;
+
+    if (ngx_http_agents_background_copy(bg->pool, &copy->upstream,
+                                        &vars->upstream)
+        != NGX_OK
+        || ngx_http_agents_background_copy(bg->pool, &copy->host, &vars->host)
+           != NGX_OK
+        || ngx_http_agents_background_copy(bg->pool, &copy->server_name,
+                                           &vars->server_name)
+           != NGX_OK
+        || ngx_http_agents_background_copy(bg->pool, &copy->alias,
+                                           &vars->alias)
+           != NGX_OK
+        || ngx_http_agents_background_copy(bg->pool, &copy->tool, &vars->tool)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_agents_background_copy(ngx_pool_t *pool, ngx_str_t *to,
+    const ngx_str_t *from)
+{
+    if (from->len == 0) {
+        ngx_str_null(to);
+        return NGX_OK;
+    }
+
+    to->data = ngx_pnalloc(pool, from->len);
+    if (to->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(to->data, from->data, from->len);
+    to->len = from->len;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A connection without a socket.  Nothing of it may reach the event method:
+ * its events pass for registered, the write event for ready, too, and the
+ * socket's options for not to be set.
+ */
+
+static ngx_connection_t *
+ngx_http_agents_background_connection(ngx_http_agents_background_t *bg,
+    ngx_http_conf_ctx_t *ctx)
+{
+    ngx_connection_t  *c, *saved;
+
+    /* where descriptors index an array, descriptor 0 keeps its entry */
+
+    saved = ngx_cycle->files ? ngx_cycle->files[0] : NULL;
+
+    c = ngx_get_connection(0, &bg->log);
+
+    if (ngx_cycle->files) {
+        ngx_cycle->files[0] = saved;
+    }
+
+    if (c == NULL) {
+        return NULL;
+    }
+
+    c->fd = (ngx_socket_t) -1;
+
+    c->pool = ngx_create_pool(256, &bg->log);
+    if (c->pool == NULL) {
+        c->fd = 0;
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
+        return NULL;
+    }
+
+    c->log = &bg->log;
+    c->read->log = &bg->log;
+    c->write->log = &bg->log;
+    c->log_error = NGX_ERROR_INFO;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->start_time = ngx_current_msec;
+
+    bg->log.connection = c->number;
+    bg->log_ctx.connection = c;
+
+    c->read->handler = ngx_http_agents_background_event_handler;
+    c->write->handler = ngx_http_agents_background_event_handler;
+    c->read->active = 1;
+    c->write->active = 1;
+    c->write->ready = 1;
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+    /* variables, ip_hash, limit_req and the like look at addresses */
+
+    bg->sockaddr.sa_family = AF_UNIX;
+    c->sockaddr = &bg->sockaddr;
+    c->socklen = sizeof(struct sockaddr);
+    c->local_sockaddr = &bg->sockaddr;
+    c->local_socklen = sizeof(struct sockaddr);
+    ngx_str_set(&c->addr_text, "unix:");
+
+    bg->http_connection.conf_ctx = ctx;
+    c->data = &bg->http_connection;
+
+    return c;
+}
+
+
+/* The made-up main request: it only stands above the subrequest. */
+
+static ngx_int_t
+ngx_http_agents_background_request(ngx_http_agents_background_t *bg,
+    const ngx_str_t *uri, const ngx_http_agents_background_request_t *request)
+{
+    u_char              *p;
+    ngx_http_request_t  *r;
+
+    r = bg->request;
+
+    ngx_http_set_ctx(r, bg, ngx_http_agents_background_module);
+
+    r->method = ngx_http_agents_background_method(&request->method);
+    r->http_version = NGX_HTTP_VERSION_11;
+    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
+    r->uri = *uri;
+    r->unparsed_uri = *uri;
+    r->internal = 1;
+    r->logged = 1;
+
+    ngx_str_set(&r->http_protocol, "HTTP/1.1");
+    ngx_str_set(&r->schema, "http");
+
+    if (ngx_http_agents_background_copy(r->pool, &r->method_name,
+                                        &request->method)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, r->method_name.len + 1 + uri->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->request_line.data = p;
+    r->request_line.len = r->method_name.len + 1 + uri->len;
+
+    p = ngx_cpymem(p, r->method_name.data, r->method_name.len);
+    *p++ = ' ';
+    ngx_memcpy(p, uri->data, uri->len);
+
+    r->header_in = ngx_create_temp_buf(r->pool, 1);
+    if (r->header_in == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->write_event_handler = ngx_http_agents_background_write_handler;
+
+    return ngx_http_agents_background_headers(r, request);
+}
+
+
+/* They stand in the main request before its subrequest takes them over. */
+
+static ngx_int_t
+ngx_http_agents_background_headers(ngx_http_request_t *r,
+    const ngx_http_agents_background_request_t *request)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    if (ngx_list_init(&r->headers_in.headers, r->pool, request->nheaders + 1,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+#if (nginx_version < 1023000)
+
+    if (ngx_array_init(&r->headers_in.cookies, r->pool, 1,
+                       sizeof(ngx_table_elt_t *))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+#endif
+
+    for (i = 0; i < request->nheaders; i++) {
+
+        h = ngx_list_push(&r->headers_in.headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+        if (ngx_http_agents_background_copy(r->pool, &h->key,
+                                            &request->headers[i].name)
+            != NGX_OK
+            || ngx_http_agents_background_copy(r->pool, &h->value,
+                                               &request->headers[i].value)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
+        if (h->lowcase_key == NULL) {
+            return NGX_ERROR;
+        }
+
+        h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
+
+        if (h->key.len == sizeof("content-type") - 1
+            && ngx_strncmp(h->lowcase_key, "content-type", h->key.len) == 0)
+        {
+            r->headers_in.content_type = h;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_background_subrequest(ngx_http_agents_background_t *bg,
+    ngx_str_t *uri, const ngx_http_agents_background_request_t *request)
+{
+    ngx_http_request_t  *r, *sr;
+
+    r = bg->request;
+
+    bg->post.handler = ngx_http_agents_background_finished;
+    bg->post.data = bg;
+
+    if (ngx_http_subrequest(r, uri, NULL, &sr, &bg->post,
+                            NGX_HTTP_SUBREQUEST_BACKGROUND)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    bg->subrequest = sr;
+
+    sr->method = r->method;
+    sr->method_name = r->method_name;
+    sr->filter_need_in_memory = 1;
+
+    return ngx_http_agents_background_body(sr, &request->body);
+}
+
+
+static ngx_int_t
+ngx_http_agents_background_body(ngx_http_request_t *sr, const ngx_str_t *body)
+{
+    ngx_buf_t                *b;
+    ngx_http_request_body_t  *rb;
+
+    if (body->len == 0) {
+        return NGX_OK;
+    }
+
+    rb = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
+    if (rb == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = ngx_create_temp_buf(sr->pool, body->len);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->last = ngx_cpymem(b->last, body->data, body->len);
+    b->last_buf = 1;
+
+    rb->bufs = ngx_alloc_chain_link(sr->pool);
+    if (rb->bufs == NULL) {
+        return NGX_ERROR;
+    }
+
+    rb->bufs->buf = b;
+    rb->bufs->next = NULL;
+    rb->buf = b;
+
+    sr->request_body = rb;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_agents_background_method(const ngx_str_t *name)
+{
+    if (name->len == 4 && ngx_strncmp(name->data, "POST", 4) == 0) {
+        return NGX_HTTP_POST;
+    }
+
+    if (name->len == 6 && ngx_strncmp(name->data, "DELETE", 6) == 0) {
+        return NGX_HTTP_DELETE;
+    }
+
+    return NGX_HTTP_GET;
+}
+
+
+static u_char *
+ngx_http_agents_background_log_error(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char                        *p;
+    ngx_http_request_t            *r;
+    ngx_http_log_ctx_t            *ctx;
+    ngx_http_agents_background_t  *bg;
+
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+        buf = p;
+    }
+
+    ctx = log->data;
+    r = ctx->request;
+
+    if (r == NULL) {
+        return p;
+    }
+
+    bg = ngx_http_agents_background_of(r);
+
+    if (bg != NULL) {
+        p = ngx_snprintf(buf, len, ", mcp server: \"%V\" at \"%V\"",
+                         &bg->vars.alias, &bg->vars.host);
+        len -= p - buf;
+    }
+
+    return r->log_handler(r, ctx->current_request, p, len);
+}
+
+
+/*
+ * Timers that a phase handler of the location set on the connection without
+ * a socket (the delay of limit_req, for one) end here.
+ */
+
+static void
+ngx_http_agents_background_event_handler(ngx_event_t *ev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = ev->data;
+    r = c->data;
+
+    ev->delayed = 0;
+    ev->timedout = 0;
+
+    if (ev->write) {
+        r->write_event_handler(r);
+
+    } else {
+        r->read_event_handler(r);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_agents_background_write_handler(ngx_http_request_t *r)
+{
+    ngx_http_request_t            *sr;
+    ngx_http_agents_background_t  *bg;
+
+    bg = ngx_http_agents_background_of(r);
+    sr = bg->subrequest;
+
+    if (!bg->over) {
+        sr->write_event_handler(sr);
+    }
+}
+
+
+/*
+ * The subrequest's end.  NGX_OK whatever happened: of anything else core
+ * would make a response of its own, or terminate the request that is reaped
+ * here.
+ */
+
+static ngx_int_t
+ngx_http_agents_background_finished(ngx_http_request_t *sr, void *data,
+    ngx_int_t rc)
+{
+    ngx_http_agents_background_t  *bg = data;
+
+    sr->connection->error = 0;
+    sr->buffered = 0;
+
+    if (bg->over) {
+        return NGX_OK;
+    }
+
+    /* for the access log, where log_subrequest is on */
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE && sr->headers_out.status == 0) {
+        sr->err_status = rc;
+    }
+
+    ngx_http_agents_background_judge(bg, sr, rc);
+    ngx_http_agents_background_end(bg);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
+    ngx_http_request_t *sr, ngx_int_t rc)
+{
+    ngx_http_upstream_t                  *u;
+    ngx_http_agents_background_answer_t  *answer;
+
+    u = sr->upstream;
+    answer = &bg->answer;
+
+    if (answer->status != NGX_HTTP_AGENTS_BACKGROUND_OK) {
+        return;     /* too big: it was said already */
+    }
+
+    if (bg->failed || u == NULL) {
+        answer->status = NGX_HTTP_AGENTS_BACKGROUND_FAILED;
+        return;
+    }
+
+    if (bg->complete) {
+        return;
+    }
+
+    if (bg->head) {
+        answer->status = NGX_HTTP_AGENTS_BACKGROUND_BROKEN;
+        return;
+    }
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE
+        && u->headers_in.status_n == (ngx_uint_t) rc)
+    {
+        /* the location has an error page for this status */
+        answer->http_status = rc;
+        return;
+    }
+
+    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
+        answer->status = NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT;
+        return;
+    }
+
+    if (u->request_sent) {
+        answer->status = NGX_HTTP_AGENTS_BACKGROUND_BROKEN;
+        return;
+    }
+
+    answer->status = (rc == NGX_HTTP_BAD_GATEWAY
+                      || rc == NGX_HTTP_SERVICE_UNAVAILABLE)
+                     ? NGX_HTTP_AGENTS_BACKGROUND_REFUSED
+                     : NGX_HTTP_AGENTS_BACKGROUND_FAILED;
+}
+
+
+static void
+ngx_http_agents_background_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_background_t  *bg = ev->data;
+
+    bg->answer.status = NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT;
+    ngx_http_agents_background_abort(bg);
+}
+
+
+/*
+ * Stops the exchange where it stands: the cleanup handlers close the
+ * connection to the upstream.  They may finalize the subrequest, whose count
+ * must not bring down the main request here.
+ */
+
+static void
+ngx_http_agents_background_abort(ngx_http_agents_background_t *bg)
+{
+    ngx_http_cleanup_t  *cln;
+    ngx_http_request_t  *r;
+
+    bg->over = 1;
+
+    r = bg->request;
+    r->count++;
+
+    cln = r->cleanup;
+    r->cleanup = NULL;
+
+    while (cln != NULL) {
+
+        if (cln->handler) {
+            cln->handler(cln->data);
+        }
+
+        cln = cln->next;
+    }
+
+    ngx_http_agents_background_end(bg);
+}
+
+
+static void
+ngx_http_agents_background_end(ngx_http_agents_background_t *bg)
+{
+    bg->over = 1;
+
+    bg->request->posted_requests = NULL;
+    bg->request->read_event_handler = ngx_http_block_reading;
+    bg->request->write_event_handler = ngx_http_request_empty_handler;
+    bg->subrequest->read_event_handler = ngx_http_block_reading;
+    bg->subrequest->write_event_handler = ngx_http_request_empty_handler;
+
+    if (bg->timer.timer_set) {
+        ngx_del_timer(&bg->timer);
+    }
+
+    ngx_post_event(&bg->reap, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_agents_background_reap_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_background_t  *bg = ev->data;
+
+    if (bg->request->blocked) {
+        ngx_add_timer(ev, NGX_HTTP_AGENTS_BACKGROUND_BLOCKED);
+        return;
+    }
+
+    if (!bg->cancelled) {
+        if (bg->answer.status != NGX_HTTP_AGENTS_BACKGROUND_OK) {
+            ngx_free(bg->answer.body);
+            bg->answer.body = NULL;
+            bg->answer.body_len = 0;
+        }
+
+        bg->done(bg->data, &bg->answer);
+        bg->answer.body = NULL;
+    }
+
+    ngx_http_agents_background_free(bg);
+}
+
+
+/* Also what send made only in part. */
+
+static void
+ngx_http_agents_background_free(ngx_http_agents_background_t *bg)
+{
+    ngx_pool_t        *pool;
+    ngx_connection_t  *c;
+
+    c = bg->connection;
+
+    if (bg->request != NULL) {
+        c->timedout = 0;
+        ngx_http_free_request(bg->request, 0);
+    }
+
+    if (c != NULL) {
+
+        if (c->read->timer_set) {
+            ngx_del_timer(c->read);
+        }
+
+        if (c->write->timer_set) {
+            ngx_del_timer(c->write);
+        }
+
+        if (c->read->posted) {
+            ngx_delete_posted_event(c->read);
+        }
+
+        if (c->write->posted) {
+            ngx_delete_posted_event(c->write);
+        }
+
+        pool = c->pool;
+        c->pool = NULL;
+        c->destroyed = 1;
+
+        /* an index, where the event method has an array of descriptors */
+
+        c->fd = 0;
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
+
+        ngx_destroy_pool(pool);
+    }
+
+    if (bg->answer.body != NULL) {
+        ngx_free(bg->answer.body);
+    }
+
+    ngx_destroy_pool(bg->pool);
+}

@@ -1,0 +1,61 @@
+
+/*
+ * Shared by the files of the background request alone: its life (background.c)
+ * and what it does inside a location (background_filter.c).
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_BACKGROUND_PRIVATE_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_BACKGROUND_PRIVATE_H_INCLUDED_
+
+
+#include "ngx_http_agents_background.h"
+
+
+struct ngx_http_agents_background_s {
+    ngx_pool_t                           *pool;     /* holds this, too */
+    ngx_connection_t                     *connection;
+    ngx_http_connection_t                 http_connection;
+    ngx_http_request_t                   *request;
+    ngx_http_request_t                   *subrequest;
+    ngx_http_post_subrequest_t            post;
+    struct sockaddr                       sockaddr;
+
+    ngx_log_t                             log;
+    ngx_http_log_ctx_t                    log_ctx;
+
+    ngx_http_agents_background_vars_t     vars;
+    off_t                                 content_length;   /* or -1 */
+    ngx_msec_t                            timeout;
+    size_t                                max_body;
+    ngx_http_agents_background_head_pt    on_head;
+    ngx_http_agents_background_body_pt    on_body;
+    ngx_http_agents_background_done_pt    done;
+    void                                 *data;
+
+    ngx_http_agents_background_answer_t   answer;
+    size_t                                body_size;    /* allocated */
+    size_t                                seen;         /* bytes of the body */
+
+    ngx_event_t                           timer;
+    ngx_event_t                           reap;
+
+    unsigned                              head:1;       /* headers have come */
+    unsigned                              capture:1;    /* the body */
+    unsigned                              complete:1;   /* so has its end */
+    unsigned                              failed:1;
+    unsigned                              over:1;       /* to be reaped */
+    unsigned                              cancelled:1;
+};
+
+
+/* The state of a made-up request and its subrequest; NULL for every request
+ * of a client. */
+ngx_http_agents_background_t *ngx_http_agents_background_of(
+    ngx_http_request_t *r);
+
+ngx_int_t ngx_http_agents_background_copy(ngx_pool_t *pool, ngx_str_t *to,
+    const ngx_str_t *from);
+
+
+#endif /* _NGX_HTTP_AGENTS_BACKGROUND_PRIVATE_H_INCLUDED_ */

@@ -1,0 +1,258 @@
+
+#include "ngx_http_agents_mcp_private.h"
+
+
+static ngx_int_t ngx_http_agents_mcp_copy(ngx_pool_t *pool, ngx_str_t *to,
+    const char *from);
+static void ngx_http_agents_mcp_start_handler(ngx_event_t *ev);
+static void ngx_http_agents_mcp_routed(void *data, ngx_int_t rc);
+static void ngx_http_agents_mcp_handshake(ngx_http_agents_mcp_server_t *server);
+
+
+ngx_http_agents_mcp_server_t *
+ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
+    ngx_http_agents_tasks_t *tasks, const char *alias, const char *url,
+    ngx_log_t *log)
+{
+    ngx_str_t                      text;
+    ngx_pool_t                    *pool;
+    const char                    *why;
+    ngx_http_agents_mcp_server_t  *server;
+
+    pool = ngx_create_pool(2048, log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    server = ngx_pcalloc(pool, sizeof(ngx_http_agents_mcp_server_t));
+    if (server == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    server->pool = pool;
+    server->conf = conf;
+    server->tasks = tasks;
+    server->log = log;
+    server->era = &ngx_http_agents_mcp_legacy;
+    ngx_queue_init(&server->calls);
+
+    server->start.handler = ngx_http_agents_mcp_start_handler;
+    server->start.data = server;
+    server->start.log = log;
+
+    server->route.conf = conf;
+    server->route.pool = pool;
+    server->route.log = log;
+
+    if (ngx_http_agents_mcp_copy(pool, &server->alias, alias) != NGX_OK
+        || ngx_http_agents_mcp_copy(pool, &text, url) != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    /* a url that was accepted once may be refused by a later release */
+
+    if (ngx_http_agents_url_parse(&server->route.url, (char *) text.data,
+                                  text.len, &why)
+        != 0)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "url of mcp server \"%V\" %s", &server->alias, why);
+        server->route.url.host = NULL;
+    }
+
+    return server;
+}
+
+
+void
+ngx_http_agents_mcp_server_destroy(ngx_http_agents_mcp_server_t *server)
+{
+    ngx_http_agents_mcp_listing_t  *listing;
+
+    listing = &server->listing;
+
+    if (server->start.posted) {
+        ngx_delete_posted_event(&server->start);
+    }
+
+    ngx_http_agents_mcp_route_cancel(&server->route);
+
+    if (server->opening != NULL) {
+        ngx_http_agents_mcp_exchange_cancel(server->opening);
+    }
+
+    if (listing->exchange != NULL) {
+        ngx_http_agents_mcp_exchange_cancel(listing->exchange);
+    }
+
+    ngx_http_agents_mcp_list_free(listing);
+
+    ngx_http_agents_mcp_call_cancel_all(server);
+
+    server->era->close(server);
+
+    ngx_destroy_pool(server->pool);
+}
+
+
+static ngx_int_t
+ngx_http_agents_mcp_copy(ngx_pool_t *pool, ngx_str_t *to, const char *from)
+{
+    to->len = ngx_strlen(from);
+    to->data = ngx_pnalloc(pool, to->len + 1);
+
+    if (to->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(to->data, from, to->len + 1);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_agents_mcp_open(ngx_http_agents_mcp_server_t *server,
+    ngx_msec_t deadline)
+{
+    server->open_deadline = deadline;
+
+    server->state = (server->route.n == 0) ? NGX_HTTP_AGENTS_MCP_ROUTING
+                                           : NGX_HTTP_AGENTS_MCP_OPENING;
+
+    ngx_post_event(&server->start, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_agents_mcp_start_handler(ngx_event_t *ev)
+{
+    ngx_int_t                      rc;
+    ngx_msec_int_t                 left;
+    ngx_http_agents_mcp_server_t  *server = ev->data;
+
+    if (server->state == NGX_HTTP_AGENTS_MCP_OPENING) {
+        ngx_http_agents_mcp_handshake(server);
+        return;
+    }
+
+    if (server->route.url.host == NULL) {
+        ngx_http_agents_mcp_opened(server, "its url is not valid");
+        return;
+    }
+
+    left = (ngx_msec_int_t) (server->open_deadline - ngx_current_msec);
+
+    rc = ngx_http_agents_mcp_route_find(&server->route, ngx_max(left, 1),
+                                        ngx_http_agents_mcp_routed, server);
+    if (rc != NGX_AGAIN) {
+        ngx_http_agents_mcp_routed(server, rc);
+    }
+}
+
+
+/* What is denied and what does not exist read the same. */
+
+static void
+ngx_http_agents_mcp_routed(void *data, ngx_int_t rc)
+{
+    ngx_http_agents_mcp_server_t *server = data;
+
+    if (rc == NGX_OK) {
+        ngx_http_agents_mcp_handshake(server);
+
+    } else if (rc == NGX_DECLINED) {
+        ngx_http_agents_mcp_opened(server, "the server cannot be reached");
+
+    } else {
+        ngx_http_agents_mcp_opened(server, "the request could not be made");
+    }
+}
+
+
+static void
+ngx_http_agents_mcp_handshake(ngx_http_agents_mcp_server_t *server)
+{
+    server->state = NGX_HTTP_AGENTS_MCP_OPENING;
+
+    if (server->era->open(server) != NGX_OK) {
+        ngx_http_agents_mcp_opened(server, "the request could not be made");
+    }
+}
+
+
+void
+ngx_http_agents_mcp_opened(ngx_http_agents_mcp_server_t *server,
+    const char *why)
+{
+    if (why == NULL) {
+        server->state = NGX_HTTP_AGENTS_MCP_OPEN;
+        server->opens++;
+
+    } else {
+        server->state = NGX_HTTP_AGENTS_MCP_CLOSED;
+        ngx_cpystrn((u_char *) server->why, (u_char *) why,
+                    NGX_HTTP_AGENTS_MCP_WHY_LEN);
+
+        ngx_log_error(NGX_LOG_WARN, server->log, 0, "mcp server \"%V\": %s",
+                      &server->alias, why);
+    }
+
+    ngx_http_agents_mcp_call_wake(server);
+
+    if (server->listing.done == NULL) {
+        return;
+    }
+
+    if (why == NULL) {
+        ngx_http_agents_mcp_list_start(server);
+
+    } else {
+        ngx_http_agents_mcp_list_fail(server, why);
+    }
+}
+
+
+void
+ngx_http_agents_mcp_exchange_conf(ngx_http_agents_mcp_server_t *server,
+    ngx_http_agents_mcp_exchange_conf_t *conf, ngx_msec_t deadline)
+{
+    ngx_msec_int_t  left;
+
+    ngx_memzero(conf, sizeof(ngx_http_agents_mcp_exchange_conf_t));
+
+    left = (ngx_msec_int_t) (deadline - ngx_current_msec);
+
+    conf->conf = server->conf;
+    conf->tasks = server->tasks;
+    conf->log = server->log;
+    conf->route = &server->route;
+    conf->alias = server->alias;
+    conf->headers = server->headers;
+    conf->nheaders = server->nheaders;
+    conf->timeout = ngx_max(left, 1);
+}
+
+
+void
+ngx_http_agents_mcp_exchange_message(ngx_http_agents_mcp_server_t *server,
+    ngx_http_agents_mcp_exchange_conf_t *conf, const char *method,
+    const char *params)
+{
+    ngx_http_agents_buf_t  buf;
+
+    ngx_http_agents_buf_init(&buf);
+
+    if (conf->notification) {
+        ngx_http_agents_mcp_message_notification(&buf, method, params);
+
+    } else {
+        conf->id = ++server->last_id;
+        ngx_http_agents_mcp_message_request(&buf, conf->id, method, params);
+    }
+
+    conf->body = ngx_http_agents_buf_take(&buf, &conf->body_len);
+}

@@ -1,0 +1,80 @@
+
+/*
+ * One request of an MCP client and its answer, whether that comes as JSON or
+ * as an event stream: a POST, what is read from it, and the answers to what
+ * the server asks meanwhile.  Knows neither sessions nor revisions: headers
+ * come from the caller, what they mean is the caller's.  Event loop only.
+ *
+ *             +-- refused: the next address; cut off: once more --+
+ *             v                                                   |
+ *   start -> sent -> headers -> JSON, captured -> reading --------+--> done
+ *                       |                           ^
+ *                       +--> events, as they come --+
+ *
+ * A short message is read at once, a long one in a pool thread.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_MCP_EXCHANGE_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_MCP_EXCHANGE_H_INCLUDED_
+
+
+#include "ngx_http_agents_background.h"
+#include "ngx_http_agents_mcp.h"
+#include "ngx_http_agents_mcp_reply.h"
+#include "ngx_http_agents_mcp_route.h"
+#include "ngx_http_agents_task.h"
+
+
+typedef struct ngx_http_agents_mcp_exchange_s  ngx_http_agents_mcp_exchange_t;
+
+
+/* Called once, never from within start; not after cancel.  The exchange is
+ * freed after it. */
+typedef void (*ngx_http_agents_mcp_replied_pt)(void *data,
+    const ngx_http_agents_mcp_reply_t *reply);
+
+
+typedef struct {
+    const ngx_http_agents_mcp_conf_t     *conf;
+    ngx_http_agents_tasks_t              *tasks;
+    ngx_log_t                            *log;
+    ngx_http_agents_mcp_route_t          *route;
+    ngx_str_t                             alias;
+    ngx_str_t                             tool;     /* or empty */
+
+    /* of each POST, the answers to the server's requests included */
+    ngx_http_agents_background_header_t  *headers;
+    ngx_uint_t                            nheaders;
+
+    char                                 *body;     /* malloc'd; taken over,
+                                                       also on failure */
+    size_t                                body_len;
+    int64_t                               id;       /* of a request */
+    ngx_http_agents_mcp_method_e          method;
+    ngx_msec_t                            timeout;
+    unsigned                              notification:1;
+    unsigned                              repeatable:1; /* once, where the
+                                                           answer was lost */
+} ngx_http_agents_mcp_exchange_conf_t;
+
+
+/*
+ * The conf is copied, but for what it points to: that must outlive the
+ * exchange.  NULL without memory or connections: "done" is not called.
+ */
+ngx_http_agents_mcp_exchange_t *ngx_http_agents_mcp_exchange_start(
+    const ngx_http_agents_mcp_exchange_conf_t *conf,
+    ngx_http_agents_mcp_replied_pt done, void *data);
+
+void ngx_http_agents_mcp_exchange_cancel(ngx_http_agents_mcp_exchange_t *x);
+
+/*
+ * A message, or with no body a DELETE, whose answer does not matter.  It
+ * keeps nothing of the caller's and ends by itself.
+ */
+void ngx_http_agents_mcp_exchange_aside(
+    const ngx_http_agents_mcp_exchange_conf_t *conf, const char *body);
+
+
+#endif /* _NGX_HTTP_AGENTS_MCP_EXCHANGE_H_INCLUDED_ */

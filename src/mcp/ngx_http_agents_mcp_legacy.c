@@ -1,0 +1,286 @@
+
+#include "ngx_http_agents_mcp_private.h"
+
+
+/*
+ * The revisions with a handshake and, where the server wants one, a session.
+ */
+
+
+static ngx_int_t ngx_http_agents_mcp_legacy_open(
+    ngx_http_agents_mcp_server_t *server);
+static void ngx_http_agents_mcp_legacy_initialized(void *data,
+    const ngx_http_agents_mcp_reply_t *reply);
+static ngx_int_t ngx_http_agents_mcp_legacy_session(
+    ngx_http_agents_mcp_server_t *server, const ngx_str_t *session);
+static ngx_int_t ngx_http_agents_mcp_legacy_notify(
+    ngx_http_agents_mcp_server_t *server);
+static void ngx_http_agents_mcp_legacy_notified(void *data,
+    const ngx_http_agents_mcp_reply_t *reply);
+static void ngx_http_agents_mcp_legacy_headers(
+    ngx_http_agents_mcp_server_t *server);
+static void ngx_http_agents_mcp_legacy_failed(
+    ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply);
+static ngx_uint_t ngx_http_agents_mcp_legacy_lost(
+    ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply);
+static void ngx_http_agents_mcp_legacy_abandon(
+    ngx_http_agents_mcp_server_t *server, int64_t id);
+static void ngx_http_agents_mcp_legacy_close(
+    ngx_http_agents_mcp_server_t *server);
+
+
+const ngx_http_agents_mcp_era_t  ngx_http_agents_mcp_legacy = {
+    ngx_http_agents_mcp_legacy_open,
+    ngx_http_agents_mcp_legacy_lost,
+    ngx_http_agents_mcp_legacy_abandon,
+    ngx_http_agents_mcp_legacy_close
+};
+
+
+static ngx_int_t
+ngx_http_agents_mcp_legacy_open(ngx_http_agents_mcp_server_t *server)
+{
+    char                                 *params;
+    ngx_http_agents_buf_t                 buf;
+    ngx_http_agents_mcp_exchange_conf_t   conf;
+
+    free(server->session.data);
+    ngx_str_null(&server->session);
+    server->version[0] = '\0';
+
+    ngx_http_agents_mcp_legacy_headers(server);
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_mcp_message_initialize_params(&buf);
+
+    params = ngx_http_agents_buf_take(&buf, NULL);
+    if (params == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_agents_mcp_exchange_conf(server, &conf, server->open_deadline);
+    ngx_http_agents_mcp_exchange_message(server, &conf, "initialize", params);
+    free(params);
+
+    conf.method = NGX_HTTP_AGENTS_MCP_INITIALIZE;
+    conf.repeatable = 1;
+
+    server->opening = ngx_http_agents_mcp_exchange_start(&conf,
+                          ngx_http_agents_mcp_legacy_initialized, server);
+
+    return (server->opening != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_agents_mcp_legacy_initialized(void *data,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    ngx_http_agents_mcp_server_t *server = data;
+
+    server->opening = NULL;
+
+    if (reply->outcome != NGX_HTTP_AGENTS_MCP_DONE) {
+        ngx_http_agents_mcp_legacy_failed(server, reply);
+        return;
+    }
+
+    ngx_memcpy(server->version, reply->reading->version,
+               sizeof(server->version));
+
+    server->has_tools = reply->reading->has_tools;
+
+    if (ngx_http_agents_mcp_legacy_session(server, &reply->session) != NGX_OK
+        || ngx_http_agents_mcp_legacy_notify(server) != NGX_OK)
+    {
+        ngx_http_agents_mcp_opened(server, "the request could not be made");
+    }
+}
+
+
+/* A session id of other than visible characters is no session. */
+
+static ngx_int_t
+ngx_http_agents_mcp_legacy_session(ngx_http_agents_mcp_server_t *server,
+    const ngx_str_t *session)
+{
+    size_t  i;
+
+    for (i = 0; i < session->len; i++) {
+        if (session->data[i] < 0x21 || session->data[i] > 0x7e) {
+            ngx_log_error(NGX_LOG_WARN, server->log, 0,
+                          "mcp server \"%V\" sent an invalid session id",
+                          &server->alias);
+            i = 0;
+            break;
+        }
+    }
+
+    if (i != 0) {
+        server->session.data = malloc(i);
+        if (server->session.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(server->session.data, session->data, i);
+        server->session.len = i;
+        server->sessions = 1;
+    }
+
+    ngx_http_agents_mcp_legacy_headers(server);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_mcp_legacy_notify(ngx_http_agents_mcp_server_t *server)
+{
+    ngx_http_agents_mcp_exchange_conf_t  conf;
+
+    ngx_http_agents_mcp_exchange_conf(server, &conf, server->open_deadline);
+    conf.notification = 1;
+    conf.repeatable = 1;
+
+    ngx_http_agents_mcp_exchange_message(server, &conf,
+                                         "notifications/initialized", NULL);
+
+    server->opening = ngx_http_agents_mcp_exchange_start(&conf,
+                          ngx_http_agents_mcp_legacy_notified, server);
+
+    return (server->opening != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_agents_mcp_legacy_notified(void *data,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    ngx_http_agents_mcp_server_t *server = data;
+
+    server->opening = NULL;
+
+    if (reply->outcome != NGX_HTTP_AGENTS_MCP_DONE) {
+        ngx_http_agents_mcp_legacy_failed(server, reply);
+        return;
+    }
+
+    ngx_http_agents_mcp_opened(server, NULL);
+}
+
+
+static void
+ngx_http_agents_mcp_legacy_headers(ngx_http_agents_mcp_server_t *server)
+{
+    ngx_http_agents_background_header_t  *h;
+
+    h = server->headers;
+
+    ngx_str_set(&h->name, "Content-Type");
+    ngx_str_set(&h->value, "application/json");
+    h++;
+
+    ngx_str_set(&h->name, "Accept");
+    ngx_str_set(&h->value, "application/json, text/event-stream");
+    h++;
+
+    if (server->version[0] != '\0') {
+        ngx_str_set(&h->name, "MCP-Protocol-Version");
+        h->value.data = (u_char *) server->version;
+        h->value.len = ngx_strlen(server->version);
+        h++;
+    }
+
+    if (server->session.len != 0) {
+        ngx_str_set(&h->name, "Mcp-Session-Id");
+        h->value = server->session;
+        h++;
+    }
+
+    server->nheaders = h - server->headers;
+}
+
+
+static void
+ngx_http_agents_mcp_legacy_failed(ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    char  why[NGX_HTTP_AGENTS_MCP_WHY_LEN];
+
+    ngx_http_agents_mcp_reply_why(reply, why, sizeof(why));
+    ngx_http_agents_mcp_opened(server, why);
+}
+
+
+/* Several calls may find the same session lost, the later ones when it is
+ * being made anew and there is none. */
+
+static ngx_uint_t
+ngx_http_agents_mcp_legacy_lost(ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    if (!server->sessions) {
+        return 0;
+    }
+
+    if (reply->http_status == NGX_HTTP_NOT_FOUND) {
+        return 1;
+    }
+
+    return (reply->http_status == NGX_HTTP_BAD_REQUEST
+            && reply->reading != NULL
+            && reply->reading->code == NGX_HTTP_AGENTS_MCP_SERVER_ERROR);
+}
+
+
+static void
+ngx_http_agents_mcp_legacy_abandon(ngx_http_agents_mcp_server_t *server,
+    int64_t id)
+{
+    char                                 *params, *message;
+    ngx_http_agents_buf_t                 buf;
+    ngx_http_agents_mcp_exchange_conf_t   conf;
+
+    if (ngx_terminate || ngx_exiting) {
+        return;     /* nothing is sent any more where the worker ends */
+    }
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_mcp_message_cancelled_params(&buf, id,
+                                                 "no longer awaited");
+
+    params = ngx_http_agents_buf_take(&buf, NULL);
+    if (params == NULL) {
+        return;
+    }
+
+    ngx_http_agents_mcp_message_notification(&buf, "notifications/cancelled",
+                                             params);
+    free(params);
+
+    message = ngx_http_agents_buf_take(&buf, NULL);
+    if (message == NULL) {
+        return;
+    }
+
+    ngx_http_agents_mcp_exchange_conf(server, &conf, ngx_current_msec);
+    ngx_http_agents_mcp_exchange_aside(&conf, message);
+    free(message);
+}
+
+
+static void
+ngx_http_agents_mcp_legacy_close(ngx_http_agents_mcp_server_t *server)
+{
+    ngx_http_agents_mcp_exchange_conf_t  conf;
+
+    if (server->session.len != 0 && !ngx_terminate && !ngx_exiting) {
+        ngx_http_agents_mcp_exchange_conf(server, &conf, ngx_current_msec);
+        ngx_http_agents_mcp_exchange_aside(&conf, NULL);
+    }
+
+    free(server->session.data);
+    ngx_str_null(&server->session);
+}

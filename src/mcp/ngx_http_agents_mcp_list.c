@@ -1,0 +1,284 @@
+
+#include "ngx_http_agents_json.h"
+#include "ngx_http_agents_mcp_private.h"
+
+
+#define NGX_HTTP_AGENTS_MCP_LIST_PAGES  100
+#define NGX_HTTP_AGENTS_MCP_LIST_TOOLS  1000
+#define NGX_HTTP_AGENTS_MCP_LIST_BYTES  (4 * 1024 * 1024)
+
+
+static ngx_int_t ngx_http_agents_mcp_list_send(
+    ngx_http_agents_mcp_server_t *server, const char *cursor);
+static void ngx_http_agents_mcp_list_page(void *data,
+    const ngx_http_agents_mcp_reply_t *reply);
+static void ngx_http_agents_mcp_list_refused(
+    ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply);
+static const char *ngx_http_agents_mcp_list_add(
+    ngx_http_agents_mcp_listing_t *listing, json_t *tools);
+static ngx_uint_t ngx_http_agents_mcp_list_more(
+    ngx_http_agents_mcp_listing_t *listing, const char *cursor);
+static void ngx_http_agents_mcp_list_end(ngx_http_agents_mcp_server_t *server,
+    json_t *tools, const char *why);
+
+
+ngx_int_t
+ngx_http_agents_mcp_discover(ngx_http_agents_mcp_server_t *server,
+    ngx_http_agents_mcp_discovered_pt done, void *data)
+{
+    ngx_http_agents_mcp_listing_t  *listing;
+
+    listing = &server->listing;
+
+    if (listing->done != NULL) {
+        ngx_log_error(NGX_LOG_ALERT, server->log, 0,
+                      "mcp server \"%V\" is being discovered already",
+                      &server->alias);
+        return NGX_ERROR;
+    }
+
+    listing->done = done;
+    listing->data = data;
+    listing->deadline = ngx_current_msec + server->conf->discovery_timeout;
+    listing->reopened = 0;
+
+    ngx_http_agents_mcp_open(server, listing->deadline);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_agents_mcp_list_start(ngx_http_agents_mcp_server_t *server)
+{
+    ngx_http_agents_mcp_listing_t  *listing;
+
+    listing = &server->listing;
+
+    ngx_http_agents_mcp_list_free(listing);
+
+    listing->tools = json_array();
+    listing->names = json_object();
+    listing->cursors = json_object();
+
+    if (listing->tools == NULL || listing->names == NULL
+        || listing->cursors == NULL
+        || ngx_http_agents_mcp_list_send(server, NULL) != NGX_OK)
+    {
+        ngx_http_agents_mcp_list_fail(server, "the request could not be made");
+    }
+}
+
+
+void
+ngx_http_agents_mcp_list_free(ngx_http_agents_mcp_listing_t *listing)
+{
+    json_decref(listing->tools);
+    json_decref(listing->names);
+    json_decref(listing->cursors);
+
+    listing->tools = NULL;
+    listing->names = NULL;
+    listing->cursors = NULL;
+    listing->pages = 0;
+    listing->bytes = 0;
+}
+
+
+static ngx_int_t
+ngx_http_agents_mcp_list_send(ngx_http_agents_mcp_server_t *server,
+    const char *cursor)
+{
+    char                                 *params;
+    ngx_http_agents_buf_t                 buf;
+    ngx_http_agents_mcp_listing_t        *listing;
+    ngx_http_agents_mcp_exchange_conf_t   conf;
+
+    listing = &server->listing;
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_mcp_message_list_params(&buf, cursor);
+
+    params = ngx_http_agents_buf_take(&buf, NULL);
+    if (params == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_agents_mcp_exchange_conf(server, &conf, listing->deadline);
+    ngx_http_agents_mcp_exchange_message(server, &conf, "tools/list", params);
+    free(params);
+
+    conf.method = NGX_HTTP_AGENTS_MCP_LIST;
+    conf.repeatable = 1;
+
+    listing->exchange = ngx_http_agents_mcp_exchange_start(&conf,
+                            ngx_http_agents_mcp_list_page, server);
+
+    return (listing->exchange != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_agents_mcp_list_page(void *data,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    const char                     *why;
+    ngx_http_agents_mcp_server_t   *server = data;
+
+    ngx_http_agents_mcp_listing_t  *listing;
+    ngx_http_agents_mcp_reading_t  *reading;
+
+    listing = &server->listing;
+    listing->exchange = NULL;
+
+    if (reply->outcome != NGX_HTTP_AGENTS_MCP_DONE) {
+        ngx_http_agents_mcp_list_refused(server, reply);
+        return;
+    }
+
+    reading = reply->reading;
+    listing->bytes += reply->bytes;
+    listing->pages++;
+
+    why = ngx_http_agents_mcp_list_add(listing, reading->tools);
+
+    if (why != NULL) {
+        ngx_http_agents_mcp_list_fail(server, why);
+        return;
+    }
+
+    if (!ngx_http_agents_mcp_list_more(listing, reading->cursor)) {
+        ngx_http_agents_mcp_list_end(server, listing->tools, NULL);
+        return;
+    }
+
+    if (ngx_http_agents_mcp_list_send(server, reading->cursor) != NGX_OK) {
+        ngx_http_agents_mcp_list_fail(server, "the request could not be made");
+    }
+}
+
+
+static void
+ngx_http_agents_mcp_list_refused(ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    char                            why[NGX_HTTP_AGENTS_MCP_WHY_LEN];
+    ngx_http_agents_mcp_listing_t  *listing;
+
+    listing = &server->listing;
+
+    if (!listing->reopened && server->era->lost(server, reply)) {
+        listing->reopened = 1;
+        ngx_http_agents_mcp_open(server, listing->deadline);
+        return;
+    }
+
+    if (reply->outcome == NGX_HTTP_AGENTS_MCP_REJECTED
+        && reply->reading->code == NGX_HTTP_AGENTS_MCP_NO_METHOD
+        && !server->has_tools)
+    {
+        /* it said before that it has none */
+
+        ngx_http_agents_mcp_list_end(server, listing->tools, NULL);
+        return;
+    }
+
+    ngx_http_agents_mcp_reply_why(reply, why, sizeof(why));
+    ngx_http_agents_mcp_list_fail(server, why);
+}
+
+
+/* The first of tools with one name is kept.  What is wrong, or NULL. */
+
+static const char *
+ngx_http_agents_mcp_list_add(ngx_http_agents_mcp_listing_t *listing,
+    json_t *tools)
+{
+    size_t       i;
+    json_t      *tool;
+    const char  *name;
+
+    if (listing->bytes > NGX_HTTP_AGENTS_MCP_LIST_BYTES) {
+        return "its list of tools is too large";
+    }
+
+    json_array_foreach(tools, i, tool) {
+
+        name = ngx_http_agents_json_string(tool, "name", NULL);
+
+        if (json_object_get(listing->names, name) != NULL) {
+            continue;
+        }
+
+        if (json_array_size(listing->tools) == NGX_HTTP_AGENTS_MCP_LIST_TOOLS) {
+            return "it has too many tools";
+        }
+
+        if (json_object_set_new(listing->names, name, json_true()) != 0
+            || json_array_append(listing->tools, tool) != 0)
+        {
+            return "the request could not be made";
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Whether to ask for another page.  A cursor that came before ends the list:
+ * there are servers that answer any cursor with their first page.
+ */
+
+static ngx_uint_t
+ngx_http_agents_mcp_list_more(ngx_http_agents_mcp_listing_t *listing,
+    const char *cursor)
+{
+    if (cursor == NULL || listing->pages == NGX_HTTP_AGENTS_MCP_LIST_PAGES
+        || json_object_get(listing->cursors, cursor) != NULL)
+    {
+        return 0;
+    }
+
+    return json_object_set_new(listing->cursors, cursor, json_true()) == 0;
+}
+
+
+void
+ngx_http_agents_mcp_list_fail(ngx_http_agents_mcp_server_t *server,
+    const char *why)
+{
+    if (server->state != NGX_HTTP_AGENTS_MCP_CLOSED) {
+        ngx_log_error(NGX_LOG_WARN, server->log, 0, "mcp server \"%V\": %s",
+                      &server->alias, why);
+    }
+
+    ngx_http_agents_mcp_list_end(server, NULL, why);
+}
+
+
+/* The server may be gone after it. */
+
+static void
+ngx_http_agents_mcp_list_end(ngx_http_agents_mcp_server_t *server,
+    json_t *tools, const char *why)
+{
+    void                               *data;
+    ngx_http_agents_mcp_listing_t      *listing;
+    ngx_http_agents_mcp_discovery_t     discovery;
+    ngx_http_agents_mcp_discovered_pt   done;
+
+    listing = &server->listing;
+
+    done = listing->done;
+    data = listing->data;
+    listing->done = NULL;
+
+    discovery.tools = json_incref(tools);
+    discovery.why = why;
+
+    ngx_http_agents_mcp_list_free(listing);
+
+    done(data, &discovery);
+}

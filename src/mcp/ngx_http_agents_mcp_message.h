@@ -1,0 +1,106 @@
+
+/*
+ * JSON-RPC as MCP speaks it: what is sent is built here, what comes is read
+ * here.  Pure: no nginx; any thread.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_MCP_MESSAGE_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_MCP_MESSAGE_H_INCLUDED_
+
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "ngx_http_agents_buf.h"
+
+
+#define NGX_HTTP_AGENTS_MCP_CLIENT_NAME     "ngx_http_agents_module"
+#define NGX_HTTP_AGENTS_MCP_CLIENT_VERSION  "0.1.0"
+
+/* The newest revision that has the handshake. */
+#define NGX_HTTP_AGENTS_MCP_VERSION         "2025-11-25"
+#define NGX_HTTP_AGENTS_MCP_VERSION_LEN     (sizeof("2025-11-25") - 1)
+
+#define NGX_HTTP_AGENTS_MCP_ALIAS_MAX       32
+
+
+/* JSON-RPC's own, and the one that servers use for a lost session. */
+#define NGX_HTTP_AGENTS_MCP_NO_METHOD       (-32601)
+#define NGX_HTTP_AGENTS_MCP_SERVER_ERROR    (-32000)
+
+
+/* Building.  "params" is JSON text, or NULL for none. */
+void ngx_http_agents_mcp_message_request(ngx_http_agents_buf_t *buf,
+    int64_t id, const char *method, const char *params);
+void ngx_http_agents_mcp_message_notification(ngx_http_agents_buf_t *buf,
+    const char *method, const char *params);
+
+/* Parameters of the methods, as JSON text. */
+void ngx_http_agents_mcp_message_initialize_params(ngx_http_agents_buf_t *buf);
+void ngx_http_agents_mcp_message_list_params(ngx_http_agents_buf_t *buf,
+    const char *cursor);
+void ngx_http_agents_mcp_message_call_params(ngx_http_agents_buf_t *buf,
+    const char *tool, const json_t *arguments);
+void ngx_http_agents_mcp_message_cancelled_params(ngx_http_agents_buf_t *buf,
+    int64_t id, const char *reason);
+
+/* One text block, [{"type": "text", "text": ...}]: a new reference, or NULL
+ * without memory.  Broken UTF-8 becomes U+FFFD. */
+json_t *ngx_http_agents_mcp_message_text(const char *text);
+
+
+/* The method whose result is awaited. */
+typedef enum {
+    NGX_HTTP_AGENTS_MCP_INITIALIZE = 0,
+    NGX_HTTP_AGENTS_MCP_LIST,
+    NGX_HTTP_AGENTS_MCP_CALL
+} ngx_http_agents_mcp_method_e;
+
+
+typedef enum {
+    NGX_HTTP_AGENTS_MCP_OTHER = 0,  /* not for us: to be passed over */
+    NGX_HTTP_AGENTS_MCP_RESULT,     /* ours */
+    NGX_HTTP_AGENTS_MCP_ERROR,      /* ours: code and message */
+    NGX_HTTP_AGENTS_MCP_REQUEST,    /* of the server: "reply" is to be sent */
+    NGX_HTTP_AGENTS_MCP_INVALID,    /* no message, or a result that is none:
+                                       "message" says what is wrong */
+    NGX_HTTP_AGENTS_MCP_NO_MEMORY
+} ngx_http_agents_mcp_found_e;
+
+
+typedef struct {
+    /* what to read */
+    char                          *text;        /* malloc'd */
+    size_t                         len;
+    int64_t                        id;          /* of our request */
+    ngx_http_agents_mcp_method_e   method;
+    unsigned                       lax:1;       /* of an HTTP error: any id */
+    char                           alias[NGX_HTTP_AGENTS_MCP_ALIAS_MAX + 1];
+
+    /* what it is */
+    ngx_http_agents_mcp_found_e    found;
+
+    int64_t                        code;        /* of an error; 0: none */
+    char                          *message;     /* malloc'd, or NULL */
+    char                          *reply;       /* malloc'd */
+
+    char                           version[NGX_HTTP_AGENTS_MCP_VERSION_LEN + 1];
+    unsigned                       has_tools:1; /* initialize: it says so */
+
+    json_t                        *tools;       /* list: as ..._mcp.h says */
+    char                          *cursor;      /* malloc'd; NULL: the end */
+
+    json_t                        *content;     /* call: text blocks */
+    unsigned                       is_error:1;
+} ngx_http_agents_mcp_reading_t;
+
+
+/* Reads the text; long, so for a pool thread where the text is long. */
+void ngx_http_agents_mcp_message_read(ngx_http_agents_mcp_reading_t *reading);
+
+/* Frees what the reading holds, not itself. */
+void ngx_http_agents_mcp_message_free(ngx_http_agents_mcp_reading_t *reading);
+
+
+#endif /* _NGX_HTTP_AGENTS_MCP_MESSAGE_H_INCLUDED_ */

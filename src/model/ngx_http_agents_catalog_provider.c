@@ -1,0 +1,732 @@
+
+#include "ngx_http_agents_catalog.h"
+
+
+#define NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX  16384
+
+
+typedef struct ngx_http_agents_catalog_key_s  ngx_http_agents_catalog_key_t;
+
+struct ngx_http_agents_catalog_key_s {
+    ngx_str_t     name;
+    char       *(*set)(ngx_conf_t *cf,
+                    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+                    ngx_http_agents_provider_t *provider);
+    size_t        offset;
+    ngx_uint_t    min;
+    ngx_uint_t    max;
+};
+
+
+static char *ngx_http_agents_catalog_provider_handler(ngx_conf_t *cf,
+    ngx_command_t *dummy, void *conf);
+static ngx_http_agents_provider_t *ngx_http_agents_catalog_provider_create(
+    ngx_conf_t *cf, ngx_http_agents_catalog_t *catalog);
+static char *ngx_http_agents_catalog_provider_finish(ngx_conf_t *cf,
+    ngx_http_agents_provider_t *provider);
+static char *ngx_http_agents_catalog_provider_protocol(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
+static char *ngx_http_agents_catalog_provider_endpoint(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
+static char *ngx_http_agents_catalog_provider_proxy(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
+static size_t ngx_http_agents_catalog_provider_scheme(ngx_str_t *url);
+static char *ngx_http_agents_catalog_provider_api_key(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
+static ngx_int_t ngx_http_agents_catalog_provider_env(ngx_conf_t *cf,
+    char *name, ngx_str_t *secret);
+static ngx_int_t ngx_http_agents_catalog_provider_file(ngx_conf_t *cf,
+    ngx_str_t *path, ngx_str_t *secret);
+static char *ngx_http_agents_catalog_provider_time(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
+static char *ngx_http_agents_catalog_provider_number(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
+static char *ngx_http_agents_catalog_provider_certificate(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
+static char *ngx_http_agents_catalog_provider_resolve(ngx_conf_t *cf,
+    ngx_http_agents_provider_t *provider, ngx_str_t *url, ngx_uint_t proxy);
+static char *ngx_http_agents_catalog_provider_addresses(ngx_conf_t *cf,
+    ngx_http_agents_provider_t *provider, ngx_url_t *u);
+
+
+static const ngx_http_agents_catalog_key_t
+    ngx_http_agents_catalog_provider_keys[] =
+{
+    { ngx_string("protocol"),
+      ngx_http_agents_catalog_provider_protocol,
+      offsetof(ngx_http_agents_provider_t, protocol), 0, 0 },
+
+    { ngx_string("endpoint"),
+      ngx_http_agents_catalog_provider_endpoint,
+      offsetof(ngx_http_agents_provider_t, endpoint), 0, 0 },
+
+    { ngx_string("api_key"),
+      ngx_http_agents_catalog_provider_api_key,
+      offsetof(ngx_http_agents_provider_t, api_key), 0, 0 },
+
+    { ngx_string("connect_timeout"),
+      ngx_http_agents_catalog_provider_time,
+      offsetof(ngx_http_agents_provider_t, connect_timeout), 1, 3600000 },
+
+    { ngx_string("timeout"),
+      ngx_http_agents_catalog_provider_time,
+      offsetof(ngx_http_agents_provider_t, timeout), 1, 86400000 },
+
+    { ngx_string("retries"),
+      ngx_http_agents_catalog_provider_number,
+      offsetof(ngx_http_agents_provider_t, retries), 0, 100 },
+
+    { ngx_string("max_connections"),
+      ngx_http_agents_catalog_provider_number,
+      offsetof(ngx_http_agents_provider_t, max_connections), 1, 65535 },
+
+    { ngx_string("ssl_trusted_certificate"),
+      ngx_http_agents_catalog_provider_certificate,
+      offsetof(ngx_http_agents_provider_t, trusted_certificate), 0, 0 },
+
+    { ngx_string("proxy"),
+      ngx_http_agents_catalog_provider_proxy,
+      offsetof(ngx_http_agents_provider_t, proxy), 0, 0 },
+
+    { ngx_null_string, NULL, 0, 0, 0 }
+};
+
+
+char *
+ngx_http_agents_catalog_provider(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog)
+{
+    char                        *rv;
+    ngx_conf_t                   save;
+    ngx_http_agents_provider_t  *provider;
+
+    provider = ngx_http_agents_catalog_provider_create(cf, catalog);
+    if (provider == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    save = *cf;
+    cf->handler = ngx_http_agents_catalog_provider_handler;
+    cf->handler_conf = (void *) provider;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_agents_catalog_provider_finish(cf, provider);
+}
+
+
+static ngx_http_agents_provider_t *
+ngx_http_agents_catalog_provider_create(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog)
+{
+    ngx_str_t                    *name;
+    ngx_uint_t                    i;
+    ngx_http_agents_provider_t   *provider, **p;
+
+    name = cf->args->elts;
+    name++;
+
+    if (name->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the name of an agents_provider must not be empty");
+        return NULL;
+    }
+
+    p = catalog->providers.elts;
+
+    for (i = 0; i < catalog->providers.nelts; i++) {
+        if (p[i]->name.len == name->len
+            && ngx_strncmp(p[i]->name.data, name->data, name->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate agents_provider \"%V\", the first "
+                               "is in %s:%ui", name, p[i]->file, p[i]->line);
+            return NULL;
+        }
+    }
+
+    provider = ngx_pcalloc(cf->pool, sizeof(ngx_http_agents_provider_t));
+    if (provider == NULL) {
+        return NULL;
+    }
+
+    p = ngx_array_push(&catalog->providers);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    *p = provider;
+
+    provider->name = *name;
+    provider->file = cf->conf_file->file.name.data;
+    provider->line = cf->conf_file->line;
+
+    provider->connect_timeout = NGX_CONF_UNSET_MSEC;
+    provider->timeout = NGX_CONF_UNSET_MSEC;
+    provider->retries = NGX_CONF_UNSET_UINT;
+    provider->max_connections = NGX_CONF_UNSET_UINT;
+
+    return provider;
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_handler(ngx_conf_t *cf, ngx_command_t *dummy,
+    void *conf)
+{
+    ngx_str_t                            *value;
+    const ngx_http_agents_catalog_key_t  *key;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[0].data, "include") == 0 && cf->args->nelts == 2) {
+        return ngx_conf_include(cf, dummy, conf);
+    }
+
+    for (key = ngx_http_agents_catalog_provider_keys; key->name.len; key++) {
+
+        if (key->name.len != value[0].len
+            || ngx_strcmp(key->name.data, value[0].data) != 0)
+        {
+            continue;
+        }
+
+        if (cf->args->nelts != 2 || value[1].len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" takes one value, which must not be "
+                               "empty", &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        return key->set(cf, key, &value[1], conf);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown key \"%V\" in agents_provider, known are "
+                       "protocol, endpoint, api_key, connect_timeout, "
+                       "timeout, retries, max_connections, "
+                       "ssl_trusted_certificate and proxy", &value[0]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_finish(ngx_conf_t *cf,
+    ngx_http_agents_provider_t *provider)
+{
+    if (provider->protocol == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "agents_provider \"%V\" has no \"protocol\" in %s:%ui",
+                      &provider->name, provider->file, provider->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (provider->endpoint.data == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "agents_provider \"%V\" has no \"endpoint\" in %s:%ui",
+                      &provider->name, provider->file, provider->line);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_init_msec_value(provider->connect_timeout, 5000);
+    ngx_conf_init_msec_value(provider->timeout, 120000);
+    ngx_conf_init_uint_value(provider->retries, 3);
+    ngx_conf_init_uint_value(provider->max_connections, 512);
+
+    /* behind a proxy, finding the endpoint is the proxy's task */
+
+    if (provider->proxy.len != 0) {
+        return ngx_http_agents_catalog_provider_resolve(cf, provider,
+                                                        &provider->proxy, 1);
+    }
+
+    return ngx_http_agents_catalog_provider_resolve(cf, provider,
+                                                    &provider->endpoint, 0);
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_protocol(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    u_char                             known[256], *p;
+    size_t                             i;
+    const ngx_http_agents_protocol_t  *protocol;
+
+    if (provider->protocol != NULL) {
+        return "duplicate \"protocol\"";
+    }
+
+    provider->protocol = ngx_http_agents_model_protocol((char *) value->data,
+                                                        value->len);
+    if (provider->protocol != NULL) {
+        return NGX_CONF_OK;
+    }
+
+    p = known;
+
+    for (i = 0; /* void */ ; i++) {
+        protocol = ngx_http_agents_model_protocol_at(i);
+        if (protocol == NULL) {
+            break;
+        }
+
+        p = ngx_slprintf(p, known + sizeof(known), " %s", protocol->name);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown protocol \"%V\", known are:%*s", value,
+                       (size_t) (p - known), known);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_endpoint(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    size_t  i, scheme;
+
+    if (provider->endpoint.data != NULL) {
+        return "duplicate \"endpoint\"";
+    }
+
+    scheme = ngx_http_agents_catalog_provider_scheme(value);
+
+    if (scheme == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid endpoint \"%V\", it must begin with "
+                           "\"http://\" or \"https://\"", value);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = scheme; i < value->len; i++) {
+        if (value->data[i] <= ' ' || value->data[i] >= 0x7f
+            || ngx_strchr("?#@\\", value->data[i]) != NULL)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid endpoint \"%V\", it must be a host, "
+                               "an optional port and an optional path, without "
+                               "user, query and fragment", value);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    while (value->len > scheme && value->data[value->len - 1] == '/') {
+        value->len--;
+    }
+
+    value->data[value->len] = '\0';
+    provider->endpoint = *value;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_proxy(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    if (provider->proxy.data != NULL) {
+        return "duplicate \"proxy\"";
+    }
+
+    if (ngx_http_agents_catalog_provider_scheme(value) == 0) {
+
+        /* not repeated here: it may hold a password */
+
+        return "invalid \"proxy\", it must begin with \"http://\" or "
+               "\"https://\"";
+    }
+
+    provider->proxy = *value;
+
+    return NGX_CONF_OK;
+}
+
+
+/* The length of "http://" or "https://"; 0 for any other beginning. */
+
+static size_t
+ngx_http_agents_catalog_provider_scheme(ngx_str_t *url)
+{
+    if (ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0) {
+        return 7;
+    }
+
+    if (ngx_strncasecmp(url->data, (u_char *) "https://", 8) == 0) {
+        return 8;
+    }
+
+    return 0;
+}
+
+
+/* No message here says what the key is. */
+
+static char *
+ngx_http_agents_catalog_provider_api_key(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    size_t      i;
+    ngx_int_t   rc;
+    ngx_str_t   path, secret;
+
+    if (provider->api_key.data != NULL) {
+        return "duplicate \"api_key\"";
+    }
+
+    rc = NGX_OK;
+
+    if (ngx_strncmp(value->data, "env:", 4) == 0) {
+        rc = ngx_http_agents_catalog_provider_env(cf, (char *) value->data + 4,
+                                                  &secret);
+
+    } else if (ngx_strncmp(value->data, "file:", 5) == 0) {
+        path.data = value->data + 5;
+        path.len = value->len - 5;
+
+        rc = ngx_http_agents_catalog_provider_file(cf, &path, &secret);
+
+    } else {
+        secret = *value;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (secret.len == 0) {
+        return "empty \"api_key\"";
+    }
+
+    for (i = 0; i < secret.len; i++) {
+        if (secret.data[i] < ' ' || secret.data[i] == 0x7f) {
+            return "invalid \"api_key\", it must be one line without "
+                   "control characters";
+        }
+    }
+
+    provider->api_key = secret;
+
+    return NGX_CONF_OK;
+}
+
+
+/* The configuration is read before nginx clears the environment. */
+
+static ngx_int_t
+ngx_http_agents_catalog_provider_env(ngx_conf_t *cf, char *name,
+    ngx_str_t *secret)
+{
+    char       *text;
+    ngx_str_t   value;
+
+    text = (*name != '\0') ? getenv(name) : NULL;
+
+    if (text == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the environment variable \"%s\" of \"api_key\" "
+                           "is not set", name);
+        return NGX_ERROR;
+    }
+
+    value.data = (u_char *) text;
+    value.len = ngx_strlen(text);
+
+    secret->len = value.len;
+    secret->data = ngx_pnalloc(cf->pool, value.len + 1);
+    if (secret->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_cpystrn(secret->data, value.data, value.len + 1);
+
+    return NGX_OK;
+}
+
+
+/* The line break that editors leave at the end is not part of the key. */
+
+static ngx_int_t
+ngx_http_agents_catalog_provider_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *secret)
+{
+    ssize_t    n;
+    ngx_fd_t   fd;
+
+    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    secret->data = ngx_pnalloc(cf->pool,
+                               NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX + 1);
+    if (secret->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    fd = ngx_open_file(path->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "the file \"%V\" of \"api_key\" cannot be opened",
+                           path);
+        return NGX_ERROR;
+    }
+
+    n = ngx_read_fd(fd, secret->data,
+                    NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX + 1);
+
+    if (n == -1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "the file \"%V\" of \"api_key\" cannot be read",
+                           path);
+    }
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", path);
+    }
+
+    if (n == -1) {
+        return NGX_ERROR;
+    }
+
+    if (n > NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the file \"%V\" of \"api_key\" is longer than "
+                           "%d bytes", path,
+                           NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX);
+        return NGX_ERROR;
+    }
+
+    while (n > 0 && (secret->data[n - 1] == LF || secret->data[n - 1] == CR)) {
+        n--;
+    }
+
+    secret->data[n] = '\0';
+    secret->len = n;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_time(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    ngx_int_t    ms;
+    ngx_msec_t  *field;
+
+    field = (ngx_msec_t *) ((char *) provider + key->offset);
+
+    if (*field != NGX_CONF_UNSET_MSEC) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate \"%V\"",
+                           &key->name);
+        return NGX_CONF_ERROR;
+    }
+
+    ms = ngx_parse_time(value, 0);
+
+    if (ms == NGX_ERROR || (ngx_uint_t) ms < key->min
+        || (ngx_uint_t) ms > key->max)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" of \"%V\", it must be a time "
+                           "such as 5s, from 1ms to %uis", value, &key->name,
+                           key->max / 1000);
+        return NGX_CONF_ERROR;
+    }
+
+    *field = (ngx_msec_t) ms;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_number(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    ngx_int_t    n;
+    ngx_uint_t  *field;
+
+    field = (ngx_uint_t *) ((char *) provider + key->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate \"%V\"",
+                           &key->name);
+        return NGX_CONF_ERROR;
+    }
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n == NGX_ERROR || (ngx_uint_t) n < key->min
+        || (ngx_uint_t) n > key->max)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" of \"%V\", it must be a "
+                           "number from %ui to %ui", value, &key->name,
+                           key->min, key->max);
+        return NGX_CONF_ERROR;
+    }
+
+    *field = (ngx_uint_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_certificate(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    if (provider->trusted_certificate.data != NULL) {
+        return "duplicate \"ssl_trusted_certificate\"";
+    }
+
+    if (ngx_conf_full_name(cf->cycle, value, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (access((char *) value->data, R_OK) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "the file \"%V\" of \"ssl_trusted_certificate\" "
+                           "cannot be read", value);
+        return NGX_CONF_ERROR;
+    }
+
+    provider->trusted_certificate = *value;
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Finds the host's addresses once, as for the servers of an upstream: a
+ * lookup by libcurl itself would take a thread each, and wait for it.
+ */
+
+static char *
+ngx_http_agents_catalog_provider_resolve(ngx_conf_t *cf,
+    ngx_http_agents_provider_t *provider, ngx_str_t *url, ngx_uint_t proxy)
+{
+    u_char     *p, *last;
+    size_t      scheme;
+    ngx_url_t   u;
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    scheme = ngx_http_agents_catalog_provider_scheme(url);
+
+    u.url.data = url->data + scheme;
+    u.url.len = url->len - scheme;
+    u.default_port = (scheme == 7) ? 80 : 443;
+    u.uri_part = 1;
+
+    if (proxy) {
+
+        /* libcurl's own default, and what may stand before the host */
+
+        u.default_port = (scheme == 7) ? 1080 : 443;
+        last = u.url.data + u.url.len;
+
+        for (p = u.url.data; p < last; p++) {
+            if (*p == '@') {
+                u.url.data = p + 1;
+                u.url.len = last - u.url.data;
+            }
+        }
+    }
+
+    if (u.url.len == 0
+        || ngx_strncasecmp(u.url.data, (u_char *) "unix:", 5) == 0
+        || ngx_parse_url(cf->pool, &u) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s in \"%s\" of agents_provider \"%V\" in %s:%ui",
+                      (u.err != NULL) ? u.err : "no host",
+                      proxy ? "proxy" : (char *) provider->endpoint.data,
+                      &provider->name, provider->file, provider->line);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_agents_catalog_provider_addresses(cf, provider, &u);
+}
+
+
+/* "host:port:address,[address6]" */
+
+static char *
+ngx_http_agents_catalog_provider_addresses(ngx_conf_t *cf,
+    ngx_http_agents_provider_t *provider, ngx_url_t *u)
+{
+    u_char           *p, *last;
+    size_t            len;
+    ngx_uint_t        i;
+    struct sockaddr  *sockaddr;
+
+    if (u->host.data[0] == '['
+        || ngx_inet_addr(u->host.data, u->host.len) != INADDR_NONE)
+    {
+        return NGX_CONF_OK;
+    }
+
+    len = u->host.len + sizeof(":65535:")
+          + u->naddrs * (NGX_SOCKADDR_STRLEN + sizeof("[],"));
+
+    provider->resolve.data = ngx_pnalloc(cf->pool, len);
+    if (provider->resolve.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    last = provider->resolve.data + len;
+
+    p = ngx_slprintf(provider->resolve.data, last, "%V:%d:", &u->host,
+                     (int) u->port);
+
+    for (i = 0; i < u->naddrs; i++) {
+        sockaddr = u->addrs[i].sockaddr;
+
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        if (sockaddr->sa_family == AF_INET6) {
+            *p++ = '[';
+        }
+
+        p += ngx_sock_ntop(sockaddr, u->addrs[i].socklen, p, last - p, 0);
+
+        if (sockaddr->sa_family == AF_INET6) {
+            *p++ = ']';
+        }
+    }
+
+    *p = '\0';
+    provider->resolve.len = p - provider->resolve.data;
+
+    return NGX_CONF_OK;
+}

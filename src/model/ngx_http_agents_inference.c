@@ -1,0 +1,528 @@
+
+#include "ngx_http_agents_inference.h"
+
+
+#define NGX_HTTP_AGENTS_INFERENCE_BODY_MAX     (16 * 1024 * 1024)
+
+/* The wait before a retry: doubled each time, up to the second. */
+#define NGX_HTTP_AGENTS_INFERENCE_BACKOFF      500
+#define NGX_HTTP_AGENTS_INFERENCE_BACKOFF_MAX  8000
+
+#define NGX_HTTP_AGENTS_INFERENCE_REDACTED     "[api key]"
+
+
+/*
+ * Either an attempt is under way (transfer), or the wait for the next one
+ * (timer); both are bounded by the deadline.
+ */
+
+struct ngx_http_agents_inference_s {
+    ngx_http_agents_transport_t            *transport;
+    ngx_http_agents_provider_t             *provider;
+    const ngx_http_agents_model_request_t  *request;
+    ngx_http_agents_transfer_t             *transfer;
+    ngx_event_t                             timer;
+    ngx_msec_t                              start;
+    ngx_msec_t                              deadline;   /* after start */
+    ngx_uint_t                              attempts;
+    ngx_str_t                               url;
+    char                                  **headers;    /* the request's, */
+    size_t                                  nheaders;   /* and the key's last */
+    char                                   *key;
+    ngx_log_t                              *log;
+    ngx_http_agents_inference_done_pt       done;
+    void                                   *data;
+    unsigned                                last:1;     /* the attempt ends
+                                                           with the deadline */
+};
+
+
+static ngx_int_t ngx_http_agents_inference_url(
+    ngx_http_agents_inference_t *inference);
+static ngx_int_t ngx_http_agents_inference_headers(
+    ngx_http_agents_inference_t *inference);
+static ngx_int_t ngx_http_agents_inference_attempt(
+    ngx_http_agents_inference_t *inference);
+static ngx_msec_t ngx_http_agents_inference_left(
+    ngx_http_agents_inference_t *inference);
+static void ngx_http_agents_inference_answer_handler(void *data,
+    ngx_http_agents_transport_answer_t *answer);
+static void ngx_http_agents_inference_refused(
+    ngx_http_agents_inference_t *inference,
+    ngx_http_agents_transport_answer_t *answer);
+static void ngx_http_agents_inference_lost(
+    ngx_http_agents_inference_t *inference,
+    ngx_http_agents_transport_answer_t *answer);
+static void ngx_http_agents_inference_again(
+    ngx_http_agents_inference_t *inference, ngx_msec_t wait,
+    ngx_http_agents_buf_t *why);
+static ngx_msec_t ngx_http_agents_inference_backoff(ngx_uint_t attempts);
+static void ngx_http_agents_inference_timer_handler(ngx_event_t *ev);
+static void ngx_http_agents_inference_end(
+    ngx_http_agents_inference_t *inference,
+    ngx_http_agents_inference_status_e status, ngx_http_agents_buf_t *why);
+static void ngx_http_agents_inference_redact(
+    ngx_http_agents_inference_t *inference, ngx_http_agents_buf_t *text);
+static void ngx_http_agents_inference_free(
+    ngx_http_agents_inference_t *inference);
+
+
+ngx_http_agents_inference_t *
+ngx_http_agents_inference_start(ngx_http_agents_transport_t *transport,
+    ngx_http_agents_provider_t *provider,
+    const ngx_http_agents_model_request_t *request, ngx_msec_t deadline,
+    ngx_log_t *log, ngx_http_agents_inference_done_pt done, void *data)
+{
+    ngx_http_agents_inference_t  *inference;
+
+    inference = ngx_calloc(sizeof(ngx_http_agents_inference_t), log);
+    if (inference == NULL) {
+        return NULL;
+    }
+
+    inference->transport = transport;
+    inference->provider = provider;
+    inference->request = request;
+    inference->start = ngx_current_msec;
+    inference->deadline = deadline;
+    inference->log = log;
+    inference->done = done;
+    inference->data = data;
+
+    inference->timer.handler = ngx_http_agents_inference_timer_handler;
+    inference->timer.data = inference;
+    inference->timer.log = log;
+
+    if (ngx_http_agents_inference_url(inference) != NGX_OK
+        || ngx_http_agents_inference_headers(inference) != NGX_OK
+        || ngx_http_agents_inference_attempt(inference) != NGX_OK)
+    {
+        ngx_http_agents_inference_free(inference);
+        return NULL;
+    }
+
+    return inference;
+}
+
+
+void
+ngx_http_agents_inference_cancel(ngx_http_agents_inference_t *inference)
+{
+    if (inference->transfer != NULL) {
+        ngx_http_agents_transport_cancel(inference->transfer);
+    }
+
+    ngx_http_agents_inference_free(inference);
+}
+
+
+static ngx_int_t
+ngx_http_agents_inference_url(ngx_http_agents_inference_t *inference)
+{
+    u_char     *p;
+    size_t      len;
+    ngx_str_t  *endpoint;
+
+    endpoint = &inference->provider->endpoint;
+    len = ngx_strlen(inference->request->path);
+
+    inference->url.data = ngx_alloc(endpoint->len + len + 1, inference->log);
+    if (inference->url.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(inference->url.data, endpoint->data, endpoint->len);
+    p = ngx_cpymem(p, inference->request->path, len);
+    *p = '\0';
+
+    inference->url.len = p - inference->url.data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_inference_headers(ngx_http_agents_inference_t *inference)
+{
+    size_t                             n, len;
+    u_char                            *p;
+    ngx_str_t                         *key;
+    const ngx_http_agents_protocol_t  *protocol;
+
+    n = inference->request->nheaders;
+    key = &inference->provider->api_key;
+    protocol = inference->provider->protocol;
+
+    inference->headers = ngx_alloc((n + 1) * sizeof(char *), inference->log);
+    if (inference->headers == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(inference->headers, inference->request->headers,
+               n * sizeof(char *));
+
+    inference->nheaders = n;
+
+    if (key->len == 0) {
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(protocol->key_header) + sizeof(": ") - 1
+          + ngx_strlen(protocol->key_prefix) + key->len + 1;
+
+    inference->key = ngx_alloc(len, inference->log);
+    if (inference->key == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_snprintf((u_char *) inference->key, len - 1, "%s: %s%V",
+                     protocol->key_header, protocol->key_prefix, key);
+    *p = '\0';
+
+    inference->headers[n] = inference->key;
+    inference->nheaders = n + 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_inference_attempt(ngx_http_agents_inference_t *inference)
+{
+    ngx_msec_t                            left;
+    ngx_http_agents_provider_t           *provider;
+    ngx_http_agents_transport_request_t   request;
+
+    provider = inference->provider;
+    left = ngx_http_agents_inference_left(inference);
+
+    inference->last = (left <= provider->timeout);
+
+    ngx_memzero(&request, sizeof(ngx_http_agents_transport_request_t));
+
+    request.url = inference->url;
+    request.resolve = provider->resolve;
+    request.headers = inference->headers;
+    request.nheaders = inference->nheaders;
+    request.body = inference->request->body;
+    request.body_len = inference->request->body_len;
+    request.connect_timeout = provider->connect_timeout;
+    request.timeout = inference->last ? left : provider->timeout;
+    request.max_body = NGX_HTTP_AGENTS_INFERENCE_BODY_MAX;
+    request.trusted_certificate = provider->trusted_certificate;
+    request.proxy = provider->proxy;
+    request.log = inference->log;
+
+    inference->attempts++;
+
+    inference->transfer = ngx_http_agents_transport_send(inference->transport,
+                               &request,
+                               ngx_http_agents_inference_answer_handler,
+                               inference);
+
+    return (inference->transfer != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_msec_t
+ngx_http_agents_inference_left(ngx_http_agents_inference_t *inference)
+{
+    ngx_msec_t  passed;
+
+    passed = ngx_current_msec - inference->start;
+
+    return (passed < inference->deadline) ? inference->deadline - passed : 0;
+}
+
+
+static void
+ngx_http_agents_inference_answer_handler(void *data,
+    ngx_http_agents_transport_answer_t *answer)
+{
+    ngx_http_agents_inference_t *inference = data;
+
+    ngx_http_agents_inference_result_t  result;
+
+    inference->transfer = NULL;
+
+    if (answer->status != NGX_HTTP_AGENTS_TRANSPORT_OK) {
+        ngx_http_agents_inference_lost(inference, answer);
+        return;
+    }
+
+    if (answer->http_status < 200 || answer->http_status > 299) {
+        ngx_http_agents_inference_refused(inference, answer);
+        return;
+    }
+
+    ngx_memzero(&result, sizeof(ngx_http_agents_inference_result_t));
+
+    result.status = NGX_HTTP_AGENTS_INFERENCE_REPLY;
+    result.body = answer->body;
+    result.body_len = answer->body_len;
+
+    inference->done(inference->data, &result);
+
+    ngx_http_agents_inference_free(inference);
+}
+
+
+/* The provider answered with another status than a 2xx. */
+
+static void
+ngx_http_agents_inference_refused(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_transport_answer_t *answer)
+{
+    ngx_http_agents_buf_t          why;
+    ngx_http_agents_model_fault_e  fault;
+
+    ngx_http_agents_buf_init(&why);
+
+    ngx_http_agents_buf_addf(&why, "the provider answered %u: ",
+                             (unsigned) answer->http_status);
+
+    fault = inference->provider->protocol->fault((int) answer->http_status,
+                                                 answer->body,
+                                                 answer->body_len, &why);
+    free(answer->body);
+
+    ngx_http_agents_inference_redact(inference, &why);
+
+    switch (fault) {
+
+    case NGX_HTTP_AGENTS_FAULT_RETRY:
+        ngx_http_agents_inference_again(inference, answer->retry_after, &why);
+        break;
+
+    case NGX_HTTP_AGENTS_FAULT_CONTEXT:
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_CONTEXT, &why);
+        break;
+
+    case NGX_HTTP_AGENTS_FAULT_FILTERED:
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_FILTERED,
+                                      &why);
+        break;
+
+    case NGX_HTTP_AGENTS_FAULT_FATAL:
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_FAILED, &why);
+        break;
+    }
+}
+
+
+/* There was no answer, or none that could be kept. */
+
+static void
+ngx_http_agents_inference_lost(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_transport_answer_t *answer)
+{
+    ngx_http_agents_buf_t  why;
+
+    ngx_http_agents_buf_init(&why);
+
+    switch (answer->status) {
+
+    case NGX_HTTP_AGENTS_TRANSPORT_REFUSED:
+        ngx_http_agents_buf_addf(&why, "the provider could not be reached: %s",
+                                 answer->error);
+        break;
+
+    case NGX_HTTP_AGENTS_TRANSPORT_TIMEOUT:
+        ngx_http_agents_buf_addf(&why,
+                                 "the provider did not answer in time: %s",
+                                 answer->error);
+        break;
+
+    case NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG:
+        ngx_http_agents_buf_addf(&why,
+                                 "the provider's answer is over %d MiB",
+                                 NGX_HTTP_AGENTS_INFERENCE_BODY_MAX
+                                 / (1024 * 1024));
+        break;
+
+    default:
+        ngx_http_agents_buf_addf(&why,
+                                 "the connection to the provider failed: %s",
+                                 answer->error);
+        break;
+    }
+
+    ngx_http_agents_inference_redact(inference, &why);
+
+    if (answer->status == NGX_HTTP_AGENTS_TRANSPORT_FAILED
+        || answer->status == NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG)
+    {
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_FAILED, &why);
+        return;
+    }
+
+    if (answer->status == NGX_HTTP_AGENTS_TRANSPORT_TIMEOUT && inference->last)
+    {
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_TIMEOUT, &why);
+        return;
+    }
+
+    ngx_http_agents_inference_again(inference, 0, &why);
+}
+
+
+/*
+ * Tries again after what the provider asked for, or the backoff.  A wait that
+ * would outlast the deadline is not begun: what is known by then is told.
+ */
+
+static void
+ngx_http_agents_inference_again(ngx_http_agents_inference_t *inference,
+    ngx_msec_t wait, ngx_http_agents_buf_t *why)
+{
+    ngx_msec_t  left;
+
+    left = ngx_http_agents_inference_left(inference);
+
+    if (left == 0) {
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_TIMEOUT, why);
+        return;
+    }
+
+    if (wait == 0) {
+        wait = ngx_http_agents_inference_backoff(inference->attempts);
+    }
+
+    if (inference->attempts > inference->provider->retries || wait >= left) {
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_FAILED, why);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, inference->log, 0,
+                  "agents provider \"%V\": attempt %ui failed, again in "
+                  "%M ms: %s", &inference->provider->name,
+                  inference->attempts, wait,
+                  (why->data != NULL) ? why->data : "");
+
+    ngx_http_agents_buf_free(why);
+
+    ngx_add_timer(&inference->timer, wait);
+}
+
+
+/* Between three quarters and the whole of the step, so that many spread. */
+
+static ngx_msec_t
+ngx_http_agents_inference_backoff(ngx_uint_t attempts)
+{
+    ngx_msec_t  wait;
+
+    wait = NGX_HTTP_AGENTS_INFERENCE_BACKOFF;
+
+    while (--attempts != 0 && wait < NGX_HTTP_AGENTS_INFERENCE_BACKOFF_MAX) {
+        wait *= 2;
+    }
+
+    return wait - (ngx_msec_t) ngx_random() % (wait / 4);
+}
+
+
+static void
+ngx_http_agents_inference_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_buf_t         why;
+    ngx_http_agents_inference_t  *inference;
+
+    inference = ev->data;
+
+    if (ngx_http_agents_inference_attempt(inference) == NGX_OK) {
+        return;
+    }
+
+    ngx_http_agents_buf_init(&why);
+    ngx_http_agents_buf_adds(&why, "out of memory");
+
+    ngx_http_agents_inference_end(inference, NGX_HTTP_AGENTS_INFERENCE_FAILED,
+                                  &why);
+}
+
+
+/* Takes the text over. */
+
+static void
+ngx_http_agents_inference_end(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_inference_status_e status, ngx_http_agents_buf_t *why)
+{
+    ngx_http_agents_inference_result_t  result;
+
+    ngx_memzero(&result, sizeof(ngx_http_agents_inference_result_t));
+
+    result.status = status;
+    result.message = (why->data != NULL && !why->failed) ? why->data
+                                                         : "out of memory";
+
+    inference->done(inference->data, &result);
+
+    ngx_http_agents_buf_free(why);
+    ngx_http_agents_inference_free(inference);
+}
+
+
+/* Providers are known to repeat a key that they refuse. */
+
+static void
+ngx_http_agents_inference_redact(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_buf_t *text)
+{
+    char                   *p, *found;
+    ngx_str_t              *key;
+    ngx_http_agents_buf_t   clean;
+
+    key = &inference->provider->api_key;
+
+    if (key->len == 0 || text->data == NULL
+        || ngx_strstr(text->data, key->data) == NULL)
+    {
+        return;
+    }
+
+    ngx_http_agents_buf_init(&clean);
+
+    for (p = text->data; /* void */ ; p = found + key->len) {
+
+        found = ngx_strstr(p, key->data);
+        if (found == NULL) {
+            break;
+        }
+
+        ngx_http_agents_buf_add(&clean, p, found - p);
+        ngx_http_agents_buf_adds(&clean, NGX_HTTP_AGENTS_INFERENCE_REDACTED);
+    }
+
+    ngx_http_agents_buf_adds(&clean, p);
+
+    ngx_http_agents_buf_free(text);
+    *text = clean;
+}
+
+
+static void
+ngx_http_agents_inference_free(ngx_http_agents_inference_t *inference)
+{
+    if (inference->timer.timer_set) {
+        ngx_del_timer(&inference->timer);
+    }
+
+    /* it holds the key */
+
+    if (inference->key != NULL) {
+        ngx_explicit_memzero(inference->key, ngx_strlen(inference->key));
+        ngx_free(inference->key);
+    }
+
+    ngx_free(inference->headers);
+    ngx_free(inference->url.data);
+    ngx_free(inference);
+}

@@ -1,0 +1,36 @@
+
+/*
+ * OpenAI-compatible chat completions: OpenAI itself, vLLM, llama.cpp, Ollama
+ * and the gateways that speak the same.  Pure; any thread.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_OPENAI_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_OPENAI_H_INCLUDED_
+
+
+#include "ngx_http_agents_model.h"
+
+
+extern const ngx_http_agents_protocol_t  ngx_http_agents_openai;
+
+
+/* The members of ngx_http_agents_protocol_t: see there. */
+int ngx_http_agents_openai_encode(const ngx_http_agents_prompt_t *prompt,
+    ngx_http_agents_model_request_t *request);
+int ngx_http_agents_openai_reply_decode(const ngx_http_agents_prompt_t *prompt,
+    const char *body, size_t len, ngx_http_agents_reply_t *reply,
+    ngx_http_agents_buf_t *why);
+ngx_http_agents_model_fault_e ngx_http_agents_openai_fault_read(int status,
+    const char *body, size_t len, ngx_http_agents_buf_t *why);
+
+/*
+ * An output schema for response_format.  Where it lies within the subset of
+ * strict mode, *strict is set and keywords that the grammar lacks have moved
+ * into descriptions; else it is the schema itself.  A new reference, or NULL
+ * without memory.
+ */
+json_t *ngx_http_agents_openai_format_schema(json_t *schema, int *strict);
+
+
+#endif /* _NGX_HTTP_AGENTS_OPENAI_H_INCLUDED_ */

@@ -1,0 +1,481 @@
+
+#include "ngx_http_agents_transfer.h"
+
+
+#define NGX_HTTP_AGENTS_TRANSFER_AGENT  "nginx-agents"
+
+
+static ngx_int_t ngx_http_agents_transfer_easy(
+    ngx_http_agents_transfer_t *transfer,
+    const ngx_http_agents_transport_request_t *request);
+static ngx_int_t ngx_http_agents_transfer_lists(
+    ngx_http_agents_transfer_t *transfer,
+    const ngx_http_agents_transport_request_t *request);
+static CURLcode ngx_http_agents_transfer_protocols(CURL *easy);
+static CURLcode ngx_http_agents_transfer_request(
+    ngx_http_agents_transfer_t *transfer,
+    const ngx_http_agents_transport_request_t *request);
+static CURLcode ngx_http_agents_transfer_answer(
+    ngx_http_agents_transfer_t *transfer);
+static size_t ngx_http_agents_transfer_header_callback(char *data, size_t size,
+    size_t n, void *user);
+static ngx_int_t ngx_http_agents_transfer_header(ngx_str_t *value,
+    const char *line, size_t len, const ngx_str_t *name);
+static ngx_msec_t ngx_http_agents_transfer_retry_after(ngx_str_t *value);
+static ngx_msec_t ngx_http_agents_transfer_retry_after_ms(ngx_str_t *value);
+static size_t ngx_http_agents_transfer_body_callback(char *data, size_t size,
+    size_t n, void *user);
+
+
+ngx_http_agents_transfer_t *
+ngx_http_agents_transfer_create(ngx_http_agents_transport_t *t,
+    const ngx_http_agents_transport_request_t *request)
+{
+    ngx_http_agents_transfer_t  *transfer;
+
+    transfer = ngx_calloc(sizeof(ngx_http_agents_transfer_t), request->log);
+    if (transfer == NULL) {
+        return NULL;
+    }
+
+    transfer->transport = t;
+    transfer->timeout = request->timeout;
+    transfer->max_body = request->max_body;
+    transfer->log = request->log;
+
+    if (ngx_http_agents_transfer_easy(transfer, request) != NGX_OK) {
+        ngx_http_agents_transfer_free(transfer);
+        return NULL;
+    }
+
+    return transfer;
+}
+
+
+static ngx_int_t
+ngx_http_agents_transfer_easy(ngx_http_agents_transfer_t *transfer,
+    const ngx_http_agents_transport_request_t *request)
+{
+    CURLcode                      code;
+    ngx_http_agents_transport_t  *t;
+
+    t = transfer->transport;
+
+    if (t->nspare != 0) {
+        transfer->easy = t->spare[--t->nspare];
+
+    } else {
+        transfer->easy = curl_easy_init();
+    }
+
+    if (transfer->easy == NULL
+        || ngx_http_agents_transfer_lists(transfer, request) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ALERT, request->log, 0,
+                      "no memory for a request to \"%V\"", &request->url);
+        return NGX_ERROR;
+    }
+
+    code = ngx_http_agents_transfer_protocols(transfer->easy);
+
+    if (code == CURLE_OK) {
+        code = ngx_http_agents_transfer_request(transfer, request);
+    }
+
+    if (code == CURLE_OK) {
+        code = ngx_http_agents_transfer_answer(transfer);
+    }
+
+    if (code != CURLE_OK) {
+        ngx_log_error(NGX_LOG_ALERT, request->log, 0,
+                      "curl_easy_setopt() for \"%V\" failed: %s",
+                      &request->url, curl_easy_strerror(code));
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_transfer_lists(ngx_http_agents_transfer_t *transfer,
+    const ngx_http_agents_transport_request_t *request)
+{
+    size_t              i;
+    struct curl_slist  *list;
+
+    /* bodies over a megabyte would wait for "100 Continue" */
+
+    transfer->headers = curl_slist_append(NULL, "Expect:");
+    if (transfer->headers == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < request->nheaders; i++) {
+
+        list = curl_slist_append(transfer->headers, request->headers[i]);
+        if (list == NULL) {
+            return NGX_ERROR;
+        }
+
+        transfer->headers = list;
+    }
+
+    if (request->resolve.len == 0) {
+        return NGX_OK;
+    }
+
+    transfer->resolve = curl_slist_append(NULL, (char *) request->resolve.data);
+
+    return (transfer->resolve != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* What holds for every transfer. */
+
+static CURLcode
+ngx_http_agents_transfer_protocols(CURL *easy)
+{
+    size_t    i;
+    CURLcode  code;
+
+    static const struct {
+        CURLoption  option;
+        long        value;
+    } options[] = {
+        { CURLOPT_NOSIGNAL, 1 },
+        { CURLOPT_FOLLOWLOCATION, 0 },
+        { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
+        { CURLOPT_SSL_VERIFYPEER, 1 },
+        { CURLOPT_SSL_VERIFYHOST, 2 },
+        { CURLOPT_TCP_NODELAY, 1 },
+        { CURLOPT_TCP_KEEPALIVE, 1 },
+        { CURLOPT_PIPEWAIT, 0 },
+        { CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
+        { CURLOPT_POST, 1 }
+    };
+
+    for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        code = curl_easy_setopt(easy, options[i].option, options[i].value);
+        if (code != CURLE_OK) {
+            return code;
+        }
+    }
+
+    code = curl_easy_setopt(easy, CURLOPT_USERAGENT,
+                            NGX_HTTP_AGENTS_TRANSFER_AGENT);
+    if (code != CURLE_OK) {
+        return code;
+    }
+
+#if (LIBCURL_VERSION_NUM >= 0x075500)
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+                            (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+}
+
+
+static CURLcode
+ngx_http_agents_transfer_request(ngx_http_agents_transfer_t *transfer,
+    const ngx_http_agents_transport_request_t *request)
+{
+    CURL      *easy;
+    CURLcode   code;
+
+    easy = transfer->easy;
+
+    /* set in any case: what the environment says of proxies does not count */
+
+    if ((code = curl_easy_setopt(easy, CURLOPT_PROXY,
+                                 (request->proxy.len != 0)
+                                 ? (char *) request->proxy.data : ""))
+        || (code = curl_easy_setopt(easy, CURLOPT_NOPROXY, "")))
+    {
+        return code;
+    }
+
+    if (request->trusted_certificate.len != 0) {
+        code = curl_easy_setopt(easy, CURLOPT_CAINFO,
+                                (char *) request->trusted_certificate.data);
+        if (code != CURLE_OK) {
+            return code;
+        }
+    }
+
+    if ((code = curl_easy_setopt(easy, CURLOPT_URL,
+                                 (char *) request->url.data))
+        || (code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER,
+                                    transfer->headers))
+        || (code = curl_easy_setopt(easy, CURLOPT_RESOLVE, transfer->resolve))
+        || (code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body))
+        || (code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                                    (curl_off_t) request->body_len)))
+    {
+        return code;
+    }
+
+    return curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long) request->connect_timeout);
+}
+
+
+static CURLcode
+ngx_http_agents_transfer_answer(ngx_http_agents_transfer_t *transfer)
+{
+    CURL      *easy;
+    CURLcode   code;
+
+    easy = transfer->easy;
+
+    if ((code = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer))
+        || (code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER,
+                                    transfer->error))
+        || (code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION,
+                                    ngx_http_agents_transfer_header_callback))
+        || (code = curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer))
+        || (code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION,
+                                    ngx_http_agents_transfer_body_callback)))
+    {
+        return code;
+    }
+
+    return curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+}
+
+
+/* A status line begins the headers anew: those of a 100 do not count. */
+
+static size_t
+ngx_http_agents_transfer_header_callback(char *data, size_t size, size_t n,
+    void *user)
+{
+    ngx_http_agents_transfer_t *transfer = user;
+
+    size_t       len;
+    ngx_str_t    value;
+    ngx_msec_t  *wait;
+
+    static const ngx_str_t  retry_after = ngx_string("retry-after:");
+    static const ngx_str_t  retry_after_ms = ngx_string("retry-after-ms:");
+
+    len = size * n;
+    wait = &transfer->answer.retry_after;
+
+    if (len >= 5 && ngx_strncmp(data, "HTTP/", 5) == 0) {
+        *wait = 0;
+
+    } else if (ngx_http_agents_transfer_header(&value, data, len,
+                                               &retry_after_ms)
+               == NGX_OK)
+    {
+        *wait = ngx_http_agents_transfer_retry_after_ms(&value);
+
+    } else if (*wait == 0
+               && ngx_http_agents_transfer_header(&value, data, len,
+                                                  &retry_after)
+                  == NGX_OK)
+    {
+        *wait = ngx_http_agents_transfer_retry_after(&value);
+    }
+
+    return len;
+}
+
+
+/* The value of the line, without the space around it, if it has that name. */
+
+static ngx_int_t
+ngx_http_agents_transfer_header(ngx_str_t *value, const char *line, size_t len,
+    const ngx_str_t *name)
+{
+    u_char  *p, *last;
+
+    p = (u_char *) line;
+
+    if (len < name->len || ngx_strncasecmp(p, name->data, name->len) != 0) {
+        return NGX_DECLINED;
+    }
+
+    last = p + len;
+    p += name->len;
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    while (last > p && last[-1] <= ' ') {
+        last--;
+    }
+
+    value->data = p;
+    value->len = last - p;
+
+    return NGX_OK;
+}
+
+
+/* Seconds, or a date. */
+
+static ngx_msec_t
+ngx_http_agents_transfer_retry_after(ngx_str_t *value)
+{
+    time_t     when;
+    ngx_int_t  ms;
+
+    ms = ngx_atofp(value->data, value->len, 3);
+
+    if (ms != NGX_ERROR) {
+        return (ngx_msec_t) ngx_min(ms, NGX_MAX_INT32_VALUE);
+    }
+
+    when = ngx_parse_http_time(value->data, value->len);
+
+    if (when == (time_t) NGX_ERROR || when <= ngx_time()) {
+        return 0;
+    }
+
+    when -= ngx_time();
+
+    return (ngx_msec_t) ngx_min(when, NGX_MAX_INT32_VALUE / 1000) * 1000;
+}
+
+
+/* Milliseconds, perhaps with a fraction. */
+
+static ngx_msec_t
+ngx_http_agents_transfer_retry_after_ms(ngx_str_t *value)
+{
+    ngx_int_t  us;
+
+    us = ngx_atofp(value->data, value->len, 3);
+
+    if (us == NGX_ERROR) {
+        return 0;
+    }
+
+    return (ngx_msec_t) ngx_min(us / 1000, NGX_MAX_INT32_VALUE);
+}
+
+
+static size_t
+ngx_http_agents_transfer_body_callback(char *data, size_t size, size_t n,
+    void *user)
+{
+    ngx_http_agents_transfer_t *transfer = user;
+
+    char    *body;
+    size_t   len;
+
+    len = transfer->answer.body_len;
+
+    if (n > transfer->max_body - len) {
+        transfer->answer.status = NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG;
+        return 0;
+    }
+
+    if (len + n + 1 > transfer->size) {
+        transfer->size = ngx_max(2 * transfer->size, len + n + 1);
+
+        body = realloc(transfer->answer.body, transfer->size);
+        if (body == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, transfer->log, ngx_errno,
+                          "realloc(%uz) failed", transfer->size);
+            return 0;
+        }
+
+        transfer->answer.body = body;
+    }
+
+    ngx_memcpy(transfer->answer.body + len, data, n);
+
+    transfer->answer.body_len = len + n;
+    transfer->answer.body[len + n] = '\0';
+
+    return n;
+}
+
+
+ngx_http_agents_transport_status_e
+ngx_http_agents_transfer_status(ngx_http_agents_transfer_t *transfer,
+    CURLcode code)
+{
+    long         status;
+    curl_off_t   connected;
+
+    if (code == CURLE_OK) {
+        status = 0;
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
+                                 &status);
+
+        transfer->answer.http_status = (ngx_uint_t) status;
+
+        return NGX_HTTP_AGENTS_TRANSPORT_OK;
+    }
+
+    if (transfer->answer.status == NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG) {
+        transfer->answer.error = "the answer is too big";
+        return NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG;
+    }
+
+    if (transfer->error[0] == '\0') {
+        ngx_cpystrn((u_char *) transfer->error,
+                    (u_char *) curl_easy_strerror(code), CURL_ERROR_SIZE);
+    }
+
+    transfer->answer.error = transfer->error;
+
+    switch (code) {
+
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+        return NGX_HTTP_AGENTS_TRANSPORT_REFUSED;
+
+    case CURLE_OPERATION_TIMEDOUT:
+        connected = 0;
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T,
+                                 &connected);
+
+        return (connected != 0) ? NGX_HTTP_AGENTS_TRANSPORT_TIMEOUT
+                                : NGX_HTTP_AGENTS_TRANSPORT_REFUSED;
+
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return NGX_HTTP_AGENTS_TRANSPORT_BROKEN;
+
+    default:
+        return NGX_HTTP_AGENTS_TRANSPORT_FAILED;
+    }
+}
+
+
+void
+ngx_http_agents_transfer_free(ngx_http_agents_transfer_t *transfer)
+{
+    ngx_http_agents_transport_t  *t;
+
+    t = transfer->transport;
+
+    if (transfer->easy != NULL) {
+
+        if (t->nspare < NGX_HTTP_AGENTS_TRANSPORT_SPARE) {
+            curl_easy_reset(transfer->easy);
+            t->spare[t->nspare++] = transfer->easy;
+
+        } else {
+            curl_easy_cleanup(transfer->easy);
+        }
+    }
+
+    curl_slist_free_all(transfer->headers);
+    curl_slist_free_all(transfer->resolve);
+
+    free(transfer->answer.body);
+    ngx_free(transfer);
+}

@@ -1,0 +1,347 @@
+
+/*
+ * The gate in front of a cluster's inferences.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_http_agents_gate.h"
+
+
+#define NGX_HTTP_AGENTS_GATES       64
+#define NGX_HTTP_AGENTS_GATE_NAME   96
+
+/* How soon a place that another worker gave up is seen, in milliseconds. */
+#define NGX_HTTP_AGENTS_GATE_POLL   50
+
+
+extern ngx_module_t  ngx_http_agents_module;
+
+
+/*
+ * What each process holds is all there is; the total is their sum, taken
+ * under the zone's mutex.  So a process that dies at any instruction leaves
+ * nothing behind but its own count, which its successor in the slot clears.
+ */
+
+typedef struct {
+    u_char      name[NGX_HTTP_AGENTS_GATE_NAME];    /* "plane/cluster" */
+    uint32_t    held[NGX_MAX_PROCESSES];            /* by process slot */
+} ngx_http_agents_gate_slot_t;
+
+
+typedef struct {
+    ngx_http_agents_gate_slot_t   gates[NGX_HTTP_AGENTS_GATES];
+} ngx_http_agents_gate_zone_t;
+
+
+struct ngx_http_agents_gate_s {
+    ngx_http_agents_gate_zone_t  *zone;
+    ngx_slab_pool_t              *shpool;
+    ngx_queue_t                   lines[NGX_HTTP_AGENTS_GATES];
+    ngx_uint_t                    waiting;
+    ngx_event_t                   timer;
+};
+
+
+static ngx_int_t ngx_http_agents_gate_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_plane_t *plane, ngx_http_agents_cluster_t *cluster);
+static ngx_uint_t ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass);
+static void ngx_http_agents_gate_admit(ngx_http_agents_gate_t *gate,
+    ngx_uint_t n);
+static void ngx_http_agents_gate_handler(ngx_event_t *ev);
+
+
+ngx_shm_zone_t *
+ngx_http_agents_gate_zone(ngx_conf_t *cf, ngx_str_t *value)
+{
+    u_char          *p;
+    ssize_t          size;
+    ngx_str_t        name, s;
+    ngx_shm_zone_t  *zone;
+
+    ngx_str_set(&name, "agents");
+    size = 1024 * 1024;
+
+    if (value != NULL) {
+        p = (u_char *) ngx_strlchr(value->data, value->data + value->len, ':');
+
+        if (p == NULL || p == value->data) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid zone \"%V\": it must be NAME:SIZE, as "
+                               "in \"agents:1m\"", value);
+            return NULL;
+        }
+
+        name.data = value->data;
+        name.len = p - value->data;
+
+        s.data = p + 1;
+        s.len = value->data + value->len - s.data;
+
+        size = ngx_parse_size(&s);
+    }
+
+    if (size < (ssize_t) (sizeof(ngx_http_agents_gate_zone_t)
+                          + 8 * ngx_pagesize))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size of the zone \"%V\": it must be at "
+                           "least 1m", value);
+        return NULL;
+    }
+
+    zone = ngx_shared_memory_add(cf, &name, size,
+                                 &ngx_http_agents_module);
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->init = ngx_http_agents_gate_init_zone;
+
+    return zone;
+}
+
+
+static ngx_int_t
+ngx_http_agents_gate_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_slab_pool_t              *shpool;
+    ngx_http_agents_gate_zone_t  *zone;
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (data != NULL) {
+        shm_zone->data = data;
+        return NGX_OK;
+    }
+
+    if (shm_zone->shm.exists) {
+        shm_zone->data = shpool->data;
+        return NGX_OK;
+    }
+
+    zone = ngx_slab_calloc(shpool, sizeof(ngx_http_agents_gate_zone_t));
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    shpool->data = zone;
+    shm_zone->data = zone;
+
+    return NGX_OK;
+}
+
+
+ngx_http_agents_gate_t *
+ngx_http_agents_gate_create(ngx_shm_zone_t *zone, ngx_pool_t *pool,
+    ngx_log_t *log)
+{
+    ngx_uint_t               i;
+    ngx_http_agents_gate_t  *gate;
+
+    gate = ngx_pcalloc(pool, sizeof(ngx_http_agents_gate_t));
+    if (gate == NULL) {
+        return NULL;
+    }
+
+    gate->zone = zone->data;
+    gate->shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    gate->timer.handler = ngx_http_agents_gate_handler;
+    gate->timer.data = gate;
+    gate->timer.log = log;
+    gate->timer.cancelable = 1;
+
+    for (i = 0; i < NGX_HTTP_AGENTS_GATES; i++) {
+        ngx_queue_init(&gate->lines[i]);
+        gate->zone->gates[i].held[ngx_process_slot] = 0;
+    }
+
+    return gate;
+}
+
+
+ngx_int_t
+ngx_http_agents_gate_enter(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass, ngx_http_agents_plane_t *plane,
+    ngx_http_agents_cluster_t *cluster)
+{
+    ngx_int_t  n;
+
+    if (cluster->max_inferences == 0) {
+        return NGX_OK;
+    }
+
+    n = ngx_http_agents_gate_find(gate, plane, cluster);
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    pass->gate = n;
+    pass->limit = cluster->max_inferences;
+
+    if (ngx_queue_empty(&gate->lines[n])
+        && ngx_http_agents_gate_take(gate, pass))
+    {
+        return NGX_OK;
+    }
+
+    pass->state = NGX_HTTP_AGENTS_PASS_WAITING;
+    ngx_queue_insert_tail(&gate->lines[n], &pass->queue);
+    gate->waiting++;
+
+    if (!gate->timer.timer_set) {
+        ngx_add_timer(&gate->timer, NGX_HTTP_AGENTS_GATE_POLL);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* The cluster's slot in the zone, made at its first use. */
+
+static ngx_int_t
+ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_plane_t *plane, ngx_http_agents_cluster_t *cluster)
+{
+    u_char                       *end;
+    u_char                        name[NGX_HTTP_AGENTS_GATE_NAME];
+    ngx_int_t                     i, n;
+    ngx_http_agents_gate_slot_t  *slot;
+
+    end = ngx_snprintf(name, NGX_HTTP_AGENTS_GATE_NAME - 1, "%V/%V",
+                       &plane->id, &cluster->name);
+    *end = '\0';
+
+    n = NGX_ERROR;
+
+    ngx_shmtx_lock(&gate->shpool->mutex);
+
+    for (i = 0; i < NGX_HTTP_AGENTS_GATES; i++) {
+        slot = &gate->zone->gates[i];
+
+        if (slot->name[0] == '\0') {
+            ngx_memcpy(slot->name, name, end - name + 1);
+        }
+
+        if (ngx_strcmp(slot->name, name) == 0) {
+            n = i;
+            break;
+        }
+    }
+
+    ngx_shmtx_unlock(&gate->shpool->mutex);
+
+    return n;
+}
+
+
+static ngx_uint_t
+ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass)
+{
+    ngx_uint_t                    i, total;
+    ngx_http_agents_gate_slot_t  *slot;
+
+    slot = &gate->zone->gates[pass->gate];
+    total = 0;
+
+    ngx_shmtx_lock(&gate->shpool->mutex);
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        total += slot->held[i];
+    }
+
+    if (total < pass->limit) {
+        slot->held[ngx_process_slot]++;
+    }
+
+    ngx_shmtx_unlock(&gate->shpool->mutex);
+
+    if (total >= pass->limit) {
+        return 0;
+    }
+
+    pass->state = NGX_HTTP_AGENTS_PASS_INSIDE;
+
+    return 1;
+}
+
+
+void
+ngx_http_agents_gate_leave(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass)
+{
+    ngx_http_agents_gate_slot_t  *slot;
+
+    switch (pass->state) {
+
+    case NGX_HTTP_AGENTS_PASS_WAITING:
+        ngx_queue_remove(&pass->queue);
+        gate->waiting--;
+        pass->state = NGX_HTTP_AGENTS_PASS_NONE;
+        break;
+
+    case NGX_HTTP_AGENTS_PASS_INSIDE:
+        slot = &gate->zone->gates[pass->gate];
+
+        ngx_shmtx_lock(&gate->shpool->mutex);
+        slot->held[ngx_process_slot]--;
+        ngx_shmtx_unlock(&gate->shpool->mutex);
+
+        pass->state = NGX_HTTP_AGENTS_PASS_NONE;
+        ngx_http_agents_gate_admit(gate, pass->gate);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+static void
+ngx_http_agents_gate_admit(ngx_http_agents_gate_t *gate, ngx_uint_t n)
+{
+    ngx_queue_t             *q;
+    ngx_http_agents_pass_t  *pass;
+
+    while (!ngx_queue_empty(&gate->lines[n])) {
+        q = ngx_queue_head(&gate->lines[n]);
+        pass = ngx_queue_data(q, ngx_http_agents_pass_t, queue);
+
+        if (!ngx_http_agents_gate_take(gate, pass)) {
+            return;
+        }
+
+        ngx_queue_remove(q);
+        gate->waiting--;
+
+        pass->enter(pass->data);
+    }
+}
+
+
+/* Places that other workers gave up are found by asking. */
+
+static void
+ngx_http_agents_gate_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_gate_t *gate = ev->data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_AGENTS_GATES; i++) {
+        ngx_http_agents_gate_admit(gate, i);
+    }
+
+    if (gate->waiting != 0 && !ev->timer_set) {
+        ngx_add_timer(ev, NGX_HTTP_AGENTS_GATE_POLL);
+    }
+}

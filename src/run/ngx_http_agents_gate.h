@@ -1,0 +1,64 @@
+
+/*
+ * How many inferences may be in flight in a cluster, on this node: counted
+ * in shared memory by process, so that a new process gives back what a dead
+ * one of its slot held.  Who has to wait, waits in its own worker's line, in
+ * order.  Event loop only.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_GATE_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_GATE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include "ngx_http_agents_catalog.h"
+
+
+typedef struct ngx_http_agents_gate_s  ngx_http_agents_gate_t;
+
+
+typedef enum {
+    NGX_HTTP_AGENTS_PASS_NONE = 0,
+    NGX_HTTP_AGENTS_PASS_WAITING,
+    NGX_HTTP_AGENTS_PASS_INSIDE
+} ngx_http_agents_pass_e;
+
+
+/* One inference's place; in its run, all zero at first. */
+typedef struct {
+    ngx_queue_t              queue;
+    ngx_http_agents_pass_e   state;
+    ngx_uint_t               gate;      /* number of the cluster's gate */
+    ngx_uint_t               limit;
+    void                   (*enter)(void *data);    /* after NGX_AGAIN */
+    void                    *data;
+} ngx_http_agents_pass_t;
+
+
+/*
+ * The shared memory of "agents_zone NAME:SIZE"; a NULL "value" is the default
+ * agents:1m.  NULL with the reason logged.
+ */
+ngx_shm_zone_t *ngx_http_agents_gate_zone(ngx_conf_t *cf, ngx_str_t *value);
+
+/* In process init.  NULL without memory. */
+ngx_http_agents_gate_t *ngx_http_agents_gate_create(ngx_shm_zone_t *zone,
+    ngx_pool_t *pool, ngx_log_t *log);
+
+/*
+ * NGX_OK: inside; NGX_AGAIN: in line, "enter" is called later, inside then;
+ * NGX_ERROR: the zone has no room for another cluster.
+ */
+ngx_int_t ngx_http_agents_gate_enter(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass, ngx_http_agents_plane_t *plane,
+    ngx_http_agents_cluster_t *cluster);
+
+/* Leaves the gate, or the line; nothing where it is in neither. */
+void ngx_http_agents_gate_leave(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass);
+
+
+#endif /* _NGX_HTTP_AGENTS_GATE_H_INCLUDED_ */

@@ -1,0 +1,56 @@
+
+/*
+ * What the files of the loop share and nobody else needs.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_LOOP_PARTS_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_LOOP_PARTS_H_INCLUDED_
+
+
+#include "ngx_http_agents_loop.h"
+
+
+/*
+ * Whether the inference to come, or just made, is bound by tool_choice: the
+ * run's first one, and the one that asks again where it was not followed.
+ */
+int ngx_http_agents_loop_choosing(const ngx_http_agents_loop_t *loop);
+
+/* Queues the payload's message, once. */
+void ngx_http_agents_loop_add_payload(ngx_http_agents_loop_t *loop);
+
+/*
+ * Appends an assistant turn to the messages and queues it; "blocks" is taken
+ * over.
+ */
+void ngx_http_agents_loop_add_turn(ngx_http_agents_loop_t *loop,
+    json_t *blocks);
+
+/*
+ * Makes the calls of an assistant turn from its tool_use blocks, each
+ * classified; an unknown alias or bare name fails the run.
+ */
+void ngx_http_agents_loop_classify(ngx_http_agents_loop_t *loop,
+    json_t *blocks);
+void ngx_http_agents_loop_calls_clear(ngx_http_agents_loop_t *loop);
+
+/* Whether the turn in hand has a call of that kind. */
+int ngx_http_agents_loop_has_call(const ngx_http_agents_loop_t *loop,
+    ngx_http_agents_call_e kind);
+
+/* Settles a call with an error result of one text. */
+void ngx_http_agents_loop_settle(ngx_http_agents_loop_t *loop,
+    ngx_http_agents_call_t *call, const char *text);
+
+/*
+ * Queues those results of the turn in hand that are there and not written:
+ * those whose sequence number is that of the turn, plus one.
+ */
+void ngx_http_agents_loop_add_results(ngx_http_agents_loop_t *loop);
+
+/* The tool message with all results joins the messages. */
+void ngx_http_agents_loop_close_turn(ngx_http_agents_loop_t *loop);
+
+
+#endif /* _NGX_HTTP_AGENTS_LOOP_PARTS_H_INCLUDED_ */

@@ -1,0 +1,768 @@
+
+/*
+ * The state machine of a run: loading, thinking, inferring, stopping.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_http_agents_run.h"
+
+
+static ngx_int_t ngx_http_agents_run_copy_key(ngx_http_agents_run_t *run,
+    const ngx_http_agents_run_key_t *key);
+static u_char *ngx_http_agents_run_log_handler(ngx_log_t *log, u_char *buf,
+    size_t len);
+static void ngx_http_agents_run_load(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_load_done(ngx_http_agents_db_batch_t *batch,
+    void *data);
+static void ngx_http_agents_run_load_think(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_loaded(ngx_http_agents_run_t *run);
+static ngx_int_t ngx_http_agents_run_find_model(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_task_work(void *data, ngx_log_t *log);
+static void ngx_http_agents_run_task_done(void *data);
+static void ngx_http_agents_run_tools_think(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_prompt_think(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_judge_think(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_results_think(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_end_think(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_thought(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_judged(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_infer(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_entered(void *data);
+static void ngx_http_agents_run_inferred(void *data,
+    ngx_http_agents_inference_result_t *result);
+static const char *ngx_http_agents_run_incident(
+    ngx_http_agents_inference_status_e status);
+static void ngx_http_agents_run_conclude(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_deadline_handler(ngx_event_t *ev);
+static void ngx_http_agents_run_queue_handler(ngx_event_t *ev);
+static void ngx_http_agents_run_retry_handler(ngx_event_t *ev);
+
+
+ngx_int_t
+ngx_http_agents_run_start(ngx_http_agents_engine_t *engine,
+    const ngx_http_agents_settings_t *settings,
+    const ngx_http_agents_run_key_t *key)
+{
+    ngx_log_t              *log;
+    ngx_http_agents_run_t  *run;
+
+    log = ngx_http_agents_engine_conf(engine)->log;
+
+    run = ngx_calloc(sizeof(ngx_http_agents_run_t), log);
+    if (run == NULL) {
+        return NGX_ERROR;
+    }
+
+    run->engine = engine;
+    run->settings = settings;
+
+    run->log = *log;
+    run->log.handler = ngx_http_agents_run_log_handler;
+    run->log.data = run;
+    run->log.action = NULL;
+
+    if (ngx_http_agents_run_copy_key(run, key) != NGX_OK) {
+        ngx_free(run);
+        return NGX_ERROR;
+    }
+
+    run->task.work = ngx_http_agents_run_task_work;
+    run->task.done = ngx_http_agents_run_task_done;
+    run->task.data = run;
+
+    /* the deadline also keeps a worker that is to exit from leaving early */
+
+    run->deadline.handler = ngx_http_agents_run_deadline_handler;
+    run->deadline.data = run;
+    run->deadline.log = &run->log;
+
+    run->queue_timer.handler = ngx_http_agents_run_queue_handler;
+    run->queue_timer.data = run;
+    run->queue_timer.log = &run->log;
+
+    run->retry.handler = ngx_http_agents_run_retry_handler;
+    run->retry.data = run;
+    run->retry.log = &run->log;
+
+    run->pass.enter = ngx_http_agents_run_entered;
+    run->pass.data = run;
+
+    ngx_add_timer(&run->deadline, settings->run_timeout);
+    ngx_http_agents_engine_join(engine, run);
+
+    ngx_http_agents_run_write_begin(run);
+    ngx_http_agents_run_load(run);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_run_copy_key(ngx_http_agents_run_t *run,
+    const ngx_http_agents_run_key_t *key)
+{
+    char    *p;
+    size_t   company, user, id, conversation;
+
+    company = ngx_strlen(key->owner.company) + 1;
+    user = ngx_strlen(key->owner.user) + 1;
+    id = ngx_strlen(key->id) + 1;
+    conversation = ngx_strlen(key->conversation) + 1;
+
+    p = ngx_alloc(company + user + id + conversation, &run->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    run->names = p;
+    run->key.epoch = key->epoch;
+
+    run->key.owner.company = p;
+    p = (char *) ngx_cpymem(p, key->owner.company, company);
+
+    run->key.owner.user = p;
+    p = (char *) ngx_cpymem(p, key->owner.user, user);
+
+    run->key.id = p;
+    p = (char *) ngx_cpymem(p, key->id, id);
+
+    run->key.conversation = p;
+    ngx_memcpy(p, key->conversation, conversation);
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_agents_run_log_handler(ngx_log_t *log, u_char *buf, size_t len)
+{
+    ngx_http_agents_run_t *run = log->data;
+
+    u_char  *p;
+
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(p, len, " while %s", log->action);
+        len -= p - buf;
+    }
+
+    return ngx_snprintf(p, len, ", agents run: %s", run->key.id);
+}
+
+
+void
+ngx_http_agents_run_destroy(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_engine_leave(run->engine, run);
+
+    if (run->deadline.timer_set) {
+        ngx_del_timer(&run->deadline);
+    }
+
+    if (run->queue_timer.timer_set) {
+        ngx_del_timer(&run->queue_timer);
+    }
+
+    if (run->retry.timer_set) {
+        ngx_del_timer(&run->retry);
+    }
+
+    if (run->inference != NULL) {
+        ngx_http_agents_inference_cancel(run->inference);
+    }
+
+    ngx_http_agents_gate_leave(ngx_http_agents_engine_conf(run->engine)->gate,
+                               &run->pass);
+
+    ngx_http_agents_run_calls_free(run);
+    ngx_http_agents_run_servers_free(run);
+
+    if (run->batch != NULL) {
+        ngx_http_agents_db_batch_free(run->batch);
+    }
+
+    ngx_http_agents_loop_free(&run->loop);
+
+    free(run->body);
+    ngx_free(run->names);
+    ngx_free(run);
+}
+
+
+static void
+ngx_http_agents_run_load(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_db_batch_t           *batch;
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    conf = ngx_http_agents_engine_conf(run->engine);
+
+    batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_READ,
+                                     ngx_http_agents_run_load_done, run);
+    if (batch == NULL) {
+        ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL,
+                                 NULL);
+        return;
+    }
+
+    ngx_http_agents_runs_load(batch, &run->key);
+
+    run->pending++;
+    ngx_http_agents_db_submit(conf->db, batch);
+}
+
+
+static void
+ngx_http_agents_run_load_done(ngx_http_agents_db_batch_t *batch, void *data)
+{
+    ngx_http_agents_run_t *run = data;
+
+    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK
+        && ngx_http_agents_db_rows(batch, 0) != 0)
+    {
+        run->batch = batch;
+
+        if (ngx_http_agents_run_settled(run) == NGX_OK) {
+            ngx_http_agents_run_think(run, ngx_http_agents_run_load_think,
+                                      ngx_http_agents_run_loaded);
+        }
+
+        return;
+    }
+
+    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK) {
+
+        /* deleted, ended, or another worker's by now */
+
+        ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_FORGET, NULL, NULL);
+    }
+
+    (void) ngx_http_agents_run_written(run, batch, 0,
+                                       ngx_http_agents_run_load);
+}
+
+
+static void
+ngx_http_agents_run_load_think(ngx_http_agents_run_t *run)
+{
+    (void) ngx_http_agents_loop_load(&run->loop, run->batch);
+}
+
+
+static void
+ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
+{
+    int64_t      age;
+    ngx_time_t  *tp;
+    ngx_msec_t   left;
+
+    ngx_http_agents_db_batch_free(run->batch);
+    run->batch = NULL;
+
+    if (run->loop.failed) {
+        ngx_log_error(NGX_LOG_ERR, &run->log, 0,
+                      "the stored run cannot be read");
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                                 "the stored run cannot be read");
+        return;
+    }
+
+    /* the time that a run may take counts from its acceptance */
+
+    tp = ngx_timeofday();
+    age = (int64_t) tp->sec * 1000 + tp->msec - run->loop.created_at;
+    left = run->settings->run_timeout;
+
+    if (age > 0) {
+        left = (age < (int64_t) left) ? left - (ngx_msec_t) age : 1;
+    }
+
+    ngx_del_timer(&run->deadline);
+    ngx_add_timer(&run->deadline, left);
+
+    if (ngx_http_agents_run_find_model(run) != NGX_OK) {
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_CONFIG,
+                                 "the model, data plane or execution cluster "
+                                 "of this run is no longer configured");
+        return;
+    }
+
+    ngx_http_agents_run_discover(run);
+}
+
+
+static ngx_int_t
+ngx_http_agents_run_find_model(ngx_http_agents_run_t *run)
+{
+    const char                 *plane, *cluster, *model;
+    ngx_http_agents_loop_t     *loop;
+    ngx_http_agents_catalog_t  *catalog;
+
+    loop = &run->loop;
+    catalog = ngx_http_agents_engine_conf(run->engine)->catalog;
+
+    plane = ngx_http_agents_json_string(loop->config, "data_plane_id", NULL);
+    cluster = ngx_http_agents_json_string(loop->config, "execution_cluster",
+                                          NULL);
+    model = ngx_http_agents_json_string(loop->config, "model", NULL);
+
+    if (plane == NULL || cluster == NULL || model == NULL) {
+        return NGX_DECLINED;
+    }
+
+    run->plane = ngx_http_agents_catalog_find_plane(catalog,
+                                                    run->key.owner.company,
+                                                    plane);
+    if (run->plane == NULL) {
+        return NGX_DECLINED;
+    }
+
+    run->cluster = ngx_http_agents_catalog_find_cluster(run->plane, cluster);
+    run->model = ngx_http_agents_catalog_find_model(run->plane, model);
+
+    if (run->cluster == NULL || run->model == NULL) {
+        return NGX_DECLINED;
+    }
+
+    loop->protocol = run->model->provider->protocol;
+    loop->prompt.provider = (const char *) run->model->provider->name.data;
+    loop->prompt.model = (const char *) run->model->id.data;
+    loop->prompt.lacks = run->model->lacks;
+
+    if (run->model->max_tokens_field.len != 0) {
+        loop->prompt.max_tokens_field =
+                           (const char *) run->model->max_tokens_field.data;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_agents_run_think(ngx_http_agents_run_t *run,
+    void (*think)(ngx_http_agents_run_t *run),
+    void (*then)(ngx_http_agents_run_t *run))
+{
+    if (run->state != NGX_HTTP_AGENTS_RUN_LOADING
+        && run->state != NGX_HTTP_AGENTS_RUN_ENDING)
+    {
+        run->state = NGX_HTTP_AGENTS_RUN_THINKING;
+    }
+
+    run->think = think;
+    run->then = then;
+    run->pending++;
+
+    ngx_http_agents_task_post(ngx_http_agents_engine_conf(run->engine)->tasks,
+                              &run->task);
+}
+
+
+static void
+ngx_http_agents_run_task_work(void *data, ngx_log_t *log)
+{
+    ngx_http_agents_run_t *run = data;
+
+    run->think(run);
+}
+
+
+static void
+ngx_http_agents_run_task_done(void *data)
+{
+    ngx_http_agents_run_t *run = data;
+
+    if (ngx_http_agents_run_settled(run) == NGX_OK) {
+        run->then(run);
+    }
+}
+
+
+void
+ngx_http_agents_run_discovered(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_run_think(run, ngx_http_agents_run_tools_think,
+                              ngx_http_agents_run_thought);
+}
+
+
+void
+ngx_http_agents_run_called(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_run_think(run, ngx_http_agents_run_results_think,
+                              ngx_http_agents_run_thought);
+}
+
+
+/* The id of another inference is in the store: on to its prompt. */
+
+void
+ngx_http_agents_run_job_written(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_run_think(run, ngx_http_agents_run_prompt_think,
+                              ngx_http_agents_run_thought);
+}
+
+
+static void
+ngx_http_agents_run_tools_think(ngx_http_agents_run_t *run)
+{
+    run->next = ngx_http_agents_loop_tools(&run->loop);
+    ngx_http_agents_run_prompt_think(run);
+}
+
+
+static void
+ngx_http_agents_run_results_think(ngx_http_agents_run_t *run)
+{
+    run->next = ngx_http_agents_loop_results(&run->loop);
+    ngx_http_agents_run_prompt_think(run);
+}
+
+
+/* What follows in the same thought: the prompt, or the end. */
+
+static void
+ngx_http_agents_run_prompt_think(ngx_http_agents_run_t *run)
+{
+    if (run->next == NGX_HTTP_AGENTS_LOOP_INFER) {
+        run->next = ngx_http_agents_loop_prompt(&run->loop);
+    }
+
+    if (run->next == NGX_HTTP_AGENTS_LOOP_FINISH) {
+        ngx_http_agents_loop_end(&run->loop);
+    }
+}
+
+
+static void
+ngx_http_agents_run_judge_think(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_model_request_clear(&run->loop.request);
+
+    run->next = ngx_http_agents_loop_judge(&run->loop, run->body,
+                                           run->body_len);
+
+    free(run->body);
+    run->body = NULL;
+
+    if (run->next == NGX_HTTP_AGENTS_LOOP_FINISH) {
+        ngx_http_agents_loop_end(&run->loop);
+    }
+}
+
+
+static void
+ngx_http_agents_run_end_think(ngx_http_agents_run_t *run)
+{
+    run->next = NGX_HTTP_AGENTS_LOOP_FINISH;
+    ngx_http_agents_loop_end(&run->loop);
+}
+
+
+static void
+ngx_http_agents_run_thought(ngx_http_agents_run_t *run)
+{
+    switch (run->next) {
+
+    case NGX_HTTP_AGENTS_LOOP_INFER:
+        ngx_http_agents_run_infer(run);
+        break;
+
+    case NGX_HTTP_AGENTS_LOOP_CALL:
+        ngx_http_agents_run_write_turn(run);
+        break;
+
+    default: /* NGX_HTTP_AGENTS_LOOP_FINISH */
+        ngx_http_agents_run_write_end(run);
+        break;
+    }
+}
+
+
+/* An inference again right after one: its id is written before it begins. */
+
+static void
+ngx_http_agents_run_judged(ngx_http_agents_run_t *run)
+{
+    if (run->next == NGX_HTTP_AGENTS_LOOP_INFER) {
+        ngx_http_agents_run_write_job(run);
+        return;
+    }
+
+    ngx_http_agents_run_thought(run);
+}
+
+
+static void
+ngx_http_agents_run_infer(ngx_http_agents_run_t *run)
+{
+    ngx_int_t                             rc;
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    if (ngx_http_agents_engine_draining(run->engine)) {
+        ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL,
+                                 NULL);
+        return;
+    }
+
+    conf = ngx_http_agents_engine_conf(run->engine);
+
+    run->state = NGX_HTTP_AGENTS_RUN_QUEUED;
+
+    rc = ngx_http_agents_gate_enter(conf->gate, &run->pass, run->plane,
+                                    run->cluster);
+
+    if (rc == NGX_OK) {
+        ngx_http_agents_run_entered(run);
+        return;
+    }
+
+    if (rc == NGX_AGAIN) {
+        ngx_add_timer(&run->queue_timer, run->settings->queue_timeout);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, &run->log, 0,
+                  "there are more clusters with max_inferences than the zone "
+                  "has room for");
+    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                             "the node cannot count this cluster's "
+                             "inferences");
+}
+
+
+static void
+ngx_http_agents_run_entered(void *data)
+{
+    ngx_http_agents_run_t *run = data;
+
+    ngx_msec_int_t                        left;
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    conf = ngx_http_agents_engine_conf(run->engine);
+
+    if (run->queue_timer.timer_set) {
+        ngx_del_timer(&run->queue_timer);
+    }
+
+    run->state = NGX_HTTP_AGENTS_RUN_INFERRING;
+
+    left = (ngx_msec_int_t) (run->deadline.timer.key - ngx_current_msec);
+    left = ngx_min(left, (ngx_msec_int_t) run->settings->inference_timeout);
+    left = ngx_max(left, 1);
+
+    run->inference = ngx_http_agents_inference_start(conf->transport,
+                         run->model->provider, &run->loop.request, left,
+                         &run->log, ngx_http_agents_run_inferred, run);
+
+    if (run->inference == NULL) {
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                                 "the worker ran out of memory");
+    }
+}
+
+
+static void
+ngx_http_agents_run_inferred(void *data,
+    ngx_http_agents_inference_result_t *result)
+{
+    ngx_http_agents_run_t *run = data;
+
+    run->inference = NULL;
+    run->state = NGX_HTTP_AGENTS_RUN_THINKING;
+
+    ngx_http_agents_gate_leave(ngx_http_agents_engine_conf(run->engine)->gate,
+                               &run->pass);
+
+    if (result->status == NGX_HTTP_AGENTS_INFERENCE_REPLY) {
+        run->body = result->body;
+        run->body_len = result->body_len;
+
+        ngx_http_agents_run_think(run, ngx_http_agents_run_judge_think,
+                                  ngx_http_agents_run_judged);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, &run->log, 0, "inference failed: %s",
+                  result->message);
+
+    ngx_http_agents_loop_fail(&run->loop,
+                              ngx_http_agents_run_incident(result->status),
+                              "%s", result->message);
+
+    run->state = NGX_HTTP_AGENTS_RUN_ENDING;
+    ngx_http_agents_run_think(run, ngx_http_agents_run_end_think,
+                              ngx_http_agents_run_write_end);
+}
+
+
+static const char *
+ngx_http_agents_run_incident(ngx_http_agents_inference_status_e status)
+{
+    switch (status) {
+
+    case NGX_HTTP_AGENTS_INFERENCE_CONTEXT:
+        return NGX_HTTP_AGENTS_INCIDENT_CONTEXT;
+
+    case NGX_HTTP_AGENTS_INFERENCE_FILTERED:
+        return NGX_HTTP_AGENTS_INCIDENT_FILTERED;
+
+    default:
+        return NGX_HTTP_AGENTS_INCIDENT_INFERENCE;
+    }
+}
+
+
+void
+ngx_http_agents_run_fail(ngx_http_agents_run_t *run, const char *incident,
+    const char *why)
+{
+    ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_FAIL, incident, why);
+}
+
+
+void
+ngx_http_agents_run_stop(ngx_http_agents_run_t *run,
+    ngx_http_agents_run_stop_e stop, const char *incident, const char *why)
+{
+    if (run->state == NGX_HTTP_AGENTS_RUN_ENDING
+        && stop == NGX_HTTP_AGENTS_STOP_FAIL)
+    {
+        return;
+    }
+
+    if (run->stop == NGX_HTTP_AGENTS_STOP_NOT
+        || stop == NGX_HTTP_AGENTS_STOP_FORGET)
+    {
+        run->stop = stop;
+        run->stop_incident = incident;
+        run->stop_why = why;
+    }
+
+    if (run->discovering != 0) {
+        run->discovering = 0;
+        ngx_http_agents_run_servers_free(run);
+    }
+
+    if (run->inference != NULL) {
+        ngx_http_agents_inference_cancel(run->inference);
+        run->inference = NULL;
+    }
+
+    if (run->queue_timer.timer_set) {
+        ngx_del_timer(&run->queue_timer);
+    }
+
+    if (run->retry.timer_set) {
+        ngx_del_timer(&run->retry);
+    }
+
+    ngx_http_agents_gate_leave(ngx_http_agents_engine_conf(run->engine)->gate,
+                               &run->pass);
+    ngx_http_agents_run_calls_cancel(run);
+
+    if (run->pending == 0) {
+        ngx_http_agents_run_conclude(run);
+    }
+}
+
+
+ngx_int_t
+ngx_http_agents_run_settled(ngx_http_agents_run_t *run)
+{
+    run->pending--;
+
+    if (run->stop == NGX_HTTP_AGENTS_STOP_NOT) {
+        return NGX_OK;
+    }
+
+    if (run->pending == 0) {
+        ngx_http_agents_run_conclude(run);
+    }
+
+    return NGX_ABORT;
+}
+
+
+/* Nothing is under way any more: the run goes the way it was told to. */
+
+static void
+ngx_http_agents_run_conclude(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_run_stop_e  stop;
+
+    stop = run->stop;
+
+    run->stop = NGX_HTTP_AGENTS_STOP_NOT;
+    run->state = NGX_HTTP_AGENTS_RUN_ENDING;
+
+    switch (stop) {
+
+    case NGX_HTTP_AGENTS_STOP_FAIL:
+        ngx_http_agents_loop_fail(&run->loop, run->stop_incident, "%s",
+                                  run->stop_why);
+        ngx_http_agents_run_think(run, ngx_http_agents_run_end_think,
+                                  ngx_http_agents_run_write_end);
+        break;
+
+    case NGX_HTTP_AGENTS_STOP_GIVE_UP:
+        ngx_http_agents_run_give_up(run);
+        break;
+
+    default: /* NGX_HTTP_AGENTS_STOP_FORGET */
+        ngx_http_agents_run_destroy(run);
+        break;
+    }
+}
+
+
+void
+ngx_http_agents_run_drain(ngx_http_agents_run_t *run)
+{
+    if (run->state == NGX_HTTP_AGENTS_RUN_DISCOVERING
+        || run->state == NGX_HTTP_AGENTS_RUN_QUEUED)
+    {
+        ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL,
+                                 NULL);
+    }
+}
+
+
+static void
+ngx_http_agents_run_deadline_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_run_t *run = ev->data;
+
+    /* stays set, as long as the run does: an exiting worker waits for it */
+
+    ngx_add_timer(ev, run->settings->run_timeout);
+
+    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_TIMEOUT,
+                             "the run took longer than the operator allows");
+}
+
+
+static void
+ngx_http_agents_run_queue_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_run_t *run = ev->data;
+
+    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_QUEUE,
+                             "no inference of this cluster became free in "
+                             "time");
+}
+
+
+static void
+ngx_http_agents_run_retry_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_run_t *run = ev->data;
+
+    run->again(run);
+}

@@ -1,0 +1,198 @@
+
+/*
+ * One run in flight: the part that waits.  Its loop (ngx_http_agents_loop.h)
+ * thinks, in a pool thread; the run takes it from state to state, in the
+ * event loop.
+ *
+ *   LOADING ─> DISCOVERING ─> THINKING ─> QUEUED ─> INFERRING ─> THINKING
+ *                                 ^                                 │
+ *                                 │         WRITING <───────────────┤
+ *                                 └── CALLING <┘      ENDING <──────┘
+ *
+ * What cannot be cancelled, a task or a batch, is counted in "pending".  A
+ * run that is to stop cancels what can be, waits for the rest, and then ends,
+ * is given up to another worker, or is just forgotten.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_RUN_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_RUN_H_INCLUDED_
+
+
+#include "ngx_http_agents_engine.h"
+#include "ngx_http_agents_inference.h"
+
+
+typedef enum {
+    NGX_HTTP_AGENTS_RUN_LOADING = 0,
+    NGX_HTTP_AGENTS_RUN_DISCOVERING,
+    NGX_HTTP_AGENTS_RUN_THINKING,
+    NGX_HTTP_AGENTS_RUN_QUEUED,
+    NGX_HTTP_AGENTS_RUN_INFERRING,
+    NGX_HTTP_AGENTS_RUN_WRITING,
+    NGX_HTTP_AGENTS_RUN_CALLING,
+    NGX_HTTP_AGENTS_RUN_ENDING
+} ngx_http_agents_run_state_e;
+
+
+typedef enum {
+    NGX_HTTP_AGENTS_STOP_NOT = 0,
+    NGX_HTTP_AGENTS_STOP_FAIL,      /* end as failed: stop_incident, _why */
+    NGX_HTTP_AGENTS_STOP_GIVE_UP,   /* leave it to another worker */
+    NGX_HTTP_AGENTS_STOP_FORGET     /* it is another worker's already */
+} ngx_http_agents_run_stop_e;
+
+
+typedef struct ngx_http_agents_run_s  ngx_http_agents_run_t;
+
+
+/* An MCP server of the run. */
+typedef struct {
+    ngx_http_agents_run_t         *run;
+    ngx_uint_t                     index;
+    ngx_http_agents_mcp_server_t  *server;
+} ngx_http_agents_run_server_t;
+
+
+/* A call of the turn in hand, on its way. */
+typedef struct {
+    ngx_http_agents_run_t         *run;
+    ngx_uint_t                     index;   /* in the loop's calls */
+    ngx_http_agents_mcp_call_t    *call;    /* NULL: not under way */
+    ngx_http_agents_task_t         task;    /* makes the result's text */
+    json_t                        *content;
+    unsigned                       is_error:1;
+    unsigned                       ready:1; /* its text is to be written */
+} ngx_http_agents_run_call_t;
+
+
+struct ngx_http_agents_run_s {
+    ngx_queue_t                        queue;       /* of the engine */
+    ngx_http_agents_engine_t          *engine;
+    const ngx_http_agents_settings_t  *settings;
+    ngx_http_agents_run_key_t          key;         /* strings: "names" */
+    char                              *names;
+    ngx_log_t                          log;
+
+    ngx_http_agents_run_state_e        state;
+    ngx_http_agents_loop_t             loop;
+    ngx_http_agents_loop_next_e        next;        /* what was thought */
+    ngx_uint_t                         pending;     /* tasks and batches */
+
+    ngx_http_agents_task_t             task;
+    void                             (*think)(ngx_http_agents_run_t *run);
+    void                             (*then)(ngx_http_agents_run_t *run);
+    ngx_http_agents_db_batch_t        *batch;       /* loaded */
+    char                              *body;        /* of a reply */
+    size_t                             body_len;
+
+    ngx_http_agents_plane_t           *plane;
+    ngx_http_agents_cluster_t         *cluster;
+    ngx_http_agents_model_t           *model;
+
+    ngx_http_agents_run_server_t      *servers;
+    ngx_uint_t                         nservers;
+    ngx_uint_t                         discovering;
+
+    ngx_http_agents_pass_t             pass;
+    ngx_event_t                        queue_timer;
+    ngx_http_agents_inference_t       *inference;
+
+    ngx_http_agents_run_call_t        *calls;
+    ngx_uint_t                         ncalls;
+    ngx_uint_t                         unsent_calls;    /* result not sent to
+                                                           the store */
+    ngx_uint_t                         open_calls;      /* not stored */
+
+    ngx_event_t                        deadline;
+    ngx_event_t                        retry;
+    void                             (*again)(ngx_http_agents_run_t *run);
+    ngx_msec_t                         backoff;
+    ngx_uint_t                         errors;      /* in a row, of the store */
+
+    ngx_http_agents_run_stop_e         stop;
+    const char                        *stop_incident;
+    const char                        *stop_why;
+};
+
+
+/* All of the event loop's thread. */
+
+/* Starts a run; NGX_ERROR without memory. */
+ngx_int_t ngx_http_agents_run_start(ngx_http_agents_engine_t *engine,
+    const ngx_http_agents_settings_t *settings,
+    const ngx_http_agents_run_key_t *key);
+
+/* Stops it as said, now or as soon as what cannot be cancelled is over; the
+ * first reason stands, but FORGET outweighs all.  "incident" and "why" are
+ * static. */
+void ngx_http_agents_run_stop(ngx_http_agents_run_t *run,
+    ngx_http_agents_run_stop_e stop, const char *incident, const char *why);
+
+/* Gives it up if it is at a point where nothing is lost by it: before
+ * discovery, and in line for an inference. */
+void ngx_http_agents_run_drain(ngx_http_agents_run_t *run);
+
+/* Frees all of it; nothing is pending. */
+void ngx_http_agents_run_destroy(ngx_http_agents_run_t *run);
+
+
+/* Between the files of a run. */
+
+/* "think" in a pool thread, with the loop to itself; "then" in the event loop,
+ * unless the run was stopped meanwhile. */
+void ngx_http_agents_run_think(ngx_http_agents_run_t *run,
+    void (*think)(ngx_http_agents_run_t *run),
+    void (*then)(ngx_http_agents_run_t *run));
+
+/* Something that was pending is over: NGX_OK to go on, NGX_ABORT where the
+ * run was stopped (and may be gone). */
+ngx_int_t ngx_http_agents_run_settled(ngx_http_agents_run_t *run);
+
+/* Ends the run for a reason of the engine's. */
+void ngx_http_agents_run_fail(ngx_http_agents_run_t *run, const char *incident,
+    const char *why);
+
+/* calls: discovery, tools/call */
+void ngx_http_agents_run_discover(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_call(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_calls_cancel(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_calls_free(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_servers_free(ngx_http_agents_run_t *run);
+
+/* what the state machine does after a turn's calls, and with no tools left */
+void ngx_http_agents_run_called(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_discovered(ngx_http_agents_run_t *run);
+
+/* write: batches of the run, repeated until the store takes them */
+void ngx_http_agents_run_write_begin(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_write_turn(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_write_job(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_write_results(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_write_end(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_give_up(ngx_http_agents_run_t *run);
+
+/*
+ * How a batch of the run went: NGX_OK; NGX_AGAIN: "again" will be called;
+ * NGX_ABORT: the run was stopped (and may be gone).  Frees the batch.
+ */
+ngx_int_t ngx_http_agents_run_written(ngx_http_agents_run_t *run,
+    ngx_http_agents_db_batch_t *batch, ngx_uint_t guarded,
+    void (*again)(ngx_http_agents_run_t *run));
+
+/* the id of another inference is in the store */
+void ngx_http_agents_run_job_written(ngx_http_agents_run_t *run);
+
+
+/* Of the engine, for its runs. */
+
+const ngx_http_agents_engine_conf_t *ngx_http_agents_engine_conf(
+    ngx_http_agents_engine_t *engine);
+ngx_uint_t ngx_http_agents_engine_draining(ngx_http_agents_engine_t *engine);
+void ngx_http_agents_engine_join(ngx_http_agents_engine_t *engine,
+    ngx_http_agents_run_t *run);
+void ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,
+    ngx_http_agents_run_t *run);
+
+
+#endif /* _NGX_HTTP_AGENTS_RUN_H_INCLUDED_ */

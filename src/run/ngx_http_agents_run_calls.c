@@ -1,0 +1,303 @@
+
+/*
+ * A run and its MCP servers: discovery of all of them side by side, and the
+ * calls of one turn side by side.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_http_agents_run.h"
+
+
+static void ngx_http_agents_run_discover_done(void *data,
+    ngx_http_agents_mcp_discovery_t *discovery);
+static void ngx_http_agents_run_call_done(void *data,
+    ngx_http_agents_mcp_result_t *result);
+static void ngx_http_agents_run_call_result(ngx_http_agents_run_call_t *rc);
+static void ngx_http_agents_run_call_work(void *data, ngx_log_t *log);
+static void ngx_http_agents_run_call_worked(void *data);
+
+
+void
+ngx_http_agents_run_discover(ngx_http_agents_run_t *run)
+{
+    json_t                               *list, *entry;
+    ngx_uint_t                            i, n;
+    ngx_http_agents_run_server_t         *rs;
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    conf = ngx_http_agents_engine_conf(run->engine);
+    n = run->loop.nservers;
+
+    if (n == 0) {
+        ngx_http_agents_run_discovered(run);
+        return;
+    }
+
+    run->state = NGX_HTTP_AGENTS_RUN_DISCOVERING;
+
+    run->servers = ngx_calloc(n * sizeof(ngx_http_agents_run_server_t),
+                              &run->log);
+    if (run->servers == NULL) {
+        goto failed;
+    }
+
+    list = ngx_http_agents_json_array(run->loop.config, "mcp_servers");
+
+    for (i = 0; i < n; i++) {
+        rs = &run->servers[i];
+        entry = json_array_get(list, i);
+
+        rs->run = run;
+        rs->index = i;
+        rs->server = ngx_http_agents_mcp_server_create(&run->settings->mcp,
+                         conf->tasks,
+                         ngx_http_agents_json_string(entry, "alias", NULL),
+                         ngx_http_agents_json_string(entry, "url", NULL),
+                         conf->log);
+        if (rs->server == NULL) {
+            goto failed;
+        }
+
+        run->nservers++;
+
+        if (ngx_http_agents_mcp_discover(rs->server,
+                                         ngx_http_agents_run_discover_done, rs)
+            != NGX_OK)
+        {
+            goto failed;
+        }
+
+        run->discovering++;
+    }
+
+    return;
+
+failed:
+
+    ngx_http_agents_run_servers_free(run);
+    run->discovering = 0;
+
+    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                             "the worker ran out of memory");
+}
+
+
+/* One failure fails the run, and ends the discovery of the others. */
+
+static void
+ngx_http_agents_run_discover_done(void *data,
+    ngx_http_agents_mcp_discovery_t *discovery)
+{
+    ngx_http_agents_run_server_t *rs = data;
+
+    json_t                 *entry;
+    ngx_http_agents_run_t  *run;
+
+    run = rs->run;
+
+    if (discovery->tools != NULL) {
+        run->loop.discovered[rs->index] = discovery->tools;
+
+        if (--run->discovering == 0) {
+            ngx_http_agents_run_discovered(run);
+        }
+
+        return;
+    }
+
+    entry = json_array_get(ngx_http_agents_json_array(run->loop.config,
+                                                      "mcp_servers"),
+                           rs->index);
+
+    ngx_http_agents_loop_fail(&run->loop, NGX_HTTP_AGENTS_INCIDENT_DISCOVERY,
+                              "the tools of the MCP server \"%s\" cannot be "
+                              "discovered: %s",
+                              ngx_http_agents_json_string(entry, "alias",
+                                                          NULL),
+                              discovery->why);
+
+    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_DISCOVERY,
+                             "MCP discovery failed");
+}
+
+
+void
+ngx_http_agents_run_servers_free(ngx_http_agents_run_t *run)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < run->nservers; i++) {
+        ngx_http_agents_mcp_server_destroy(run->servers[i].server);
+    }
+
+    ngx_free(run->servers);
+
+    run->servers = NULL;
+    run->nservers = 0;
+}
+
+
+/* The turn is in the store: its calls go out. */
+
+void
+ngx_http_agents_run_call(ngx_http_agents_run_t *run)
+{
+    ngx_uint_t                   i;
+    ngx_http_agents_loop_t      *loop;
+    ngx_http_agents_call_t      *call;
+    ngx_http_agents_run_call_t  *rc;
+
+    loop = &run->loop;
+
+    run->state = NGX_HTTP_AGENTS_RUN_CALLING;
+    run->open_calls = 0;
+
+    run->calls = ngx_calloc(ngx_max(loop->ncalls, 1)
+                            * sizeof(ngx_http_agents_run_call_t), &run->log);
+    if (run->calls == NULL) {
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                                 "the worker ran out of memory");
+        return;
+    }
+
+    run->ncalls = loop->ncalls;
+
+    for (i = 0; i < loop->ncalls; i++) {
+        call = &loop->calls[i];
+        rc = &run->calls[i];
+
+        rc->run = run;
+        rc->index = i;
+        rc->task.work = ngx_http_agents_run_call_work;
+        rc->task.done = ngx_http_agents_run_call_worked;
+        rc->task.data = rc;
+
+        if (call->kind == NGX_HTTP_AGENTS_CALL_MCP && call->result == NULL) {
+            run->open_calls++;
+        }
+    }
+
+    run->unsent_calls = run->open_calls;
+
+    if (run->open_calls == 0) {
+        ngx_http_agents_run_calls_free(run);
+        ngx_http_agents_run_called(run);
+        return;
+    }
+
+    for (i = 0; i < loop->ncalls; i++) {
+        call = &loop->calls[i];
+        rc = &run->calls[i];
+
+        if (call->kind != NGX_HTTP_AGENTS_CALL_MCP || call->result != NULL) {
+            continue;
+        }
+
+        rc->call = ngx_http_agents_mcp_call(run->servers[call->server].server,
+                                            call->tool, call->arguments,
+                                            run->settings->tool_timeout,
+                                            ngx_http_agents_run_call_done, rc);
+        if (rc->call == NULL) {
+            rc->is_error = 1;
+            rc->content = json_pack("[{s:s, s:s}]", "type", "text", "text",
+                                    "The tool could not be called.");
+            ngx_http_agents_run_call_result(rc);
+        }
+    }
+}
+
+
+static void
+ngx_http_agents_run_call_done(void *data,
+    ngx_http_agents_mcp_result_t *result)
+{
+    ngx_http_agents_run_call_t *rc = data;
+
+    rc->call = NULL;
+    rc->content = result->content;
+    rc->is_error = result->is_error;
+
+    ngx_http_agents_run_call_result(rc);
+}
+
+
+static void
+ngx_http_agents_run_call_result(ngx_http_agents_run_call_t *rc)
+{
+    ngx_http_agents_run_t  *run;
+
+    run = rc->run;
+    run->pending++;
+
+    ngx_http_agents_task_post(ngx_http_agents_engine_conf(run->engine)->tasks,
+                              &rc->task);
+}
+
+
+static void
+ngx_http_agents_run_call_work(void *data, ngx_log_t *log)
+{
+    ngx_http_agents_run_call_t *rc = data;
+
+    ngx_http_agents_run_t  *run;
+
+    run = rc->run;
+
+    ngx_http_agents_loop_result(&run->loop.calls[rc->index], rc->content,
+                                rc->is_error, run->settings->tool_result_max);
+    rc->content = NULL;
+}
+
+
+static void
+ngx_http_agents_run_call_worked(void *data)
+{
+    ngx_http_agents_run_call_t *rc = data;
+
+    ngx_http_agents_run_t  *run;
+
+    run = rc->run;
+
+    if (ngx_http_agents_run_settled(run) != NGX_OK) {
+        return;
+    }
+
+    if (run->loop.calls[rc->index].text == NULL) {
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                                 "the worker ran out of memory");
+        return;
+    }
+
+    rc->ready = 1;
+    ngx_http_agents_run_write_results(run);
+}
+
+
+void
+ngx_http_agents_run_calls_cancel(ngx_http_agents_run_t *run)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < run->ncalls; i++) {
+        if (run->calls[i].call != NULL) {
+            ngx_http_agents_mcp_call_cancel(run->calls[i].call);
+            run->calls[i].call = NULL;
+        }
+    }
+}
+
+
+void
+ngx_http_agents_run_calls_free(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_run_calls_cancel(run);
+
+    ngx_free(run->calls);
+
+    run->calls = NULL;
+    run->ncalls = 0;
+}

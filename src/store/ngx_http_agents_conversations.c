@@ -1,0 +1,116 @@
+
+/*
+ * Conversations.  No nginx.
+ */
+
+
+#include "ngx_http_agents_store_columns.h"
+
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_conversations_insert_query =
+{
+    "conversations_insert",
+
+    "INSERT INTO agents_conversations (company_id, user_id, id, name,"
+    " name_rev, version, system_prompt, defaults, created_at, updated_at)"
+    " SELECT {company}, {user}, {id}, {name}, 0, 0, {system_prompt},"
+    " {defaults}, t.clock, t.clock"
+    " FROM (SELECT {now} AS clock) AS t"
+    " RETURNING" NGX_HTTP_AGENTS_CONVERSATION_COLUMNS
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_conversations_get_query =
+{
+    "conversations_get",
+
+    "SELECT" NGX_HTTP_AGENTS_CONVERSATION_COLUMNS
+    "FROM agents_conversations"
+    " WHERE company_id = {company} AND user_id = {user} AND id = {id}"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_conversations_count_query =
+{
+    "conversations_count",
+
+    "SELECT COUNT(*) FROM agents_conversations"
+    " WHERE company_id = {company} AND user_id = {user}"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_conversations_list_query =
+{
+    "conversations_list",
+
+    "SELECT" NGX_HTTP_AGENTS_CONVERSATION_COLUMNS
+    "FROM agents_conversations"
+    " WHERE company_id = {company} AND user_id = {user}"
+    " ORDER BY created_at DESC, id DESC"
+    " LIMIT {limit:int} OFFSET {offset:int}"
+};
+
+
+void
+ngx_http_agents_conversations_insert(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id,
+    const ngx_http_agents_text_t *name,
+    const ngx_http_agents_text_t *system_prompt,
+    const ngx_http_agents_text_t *defaults)
+{
+    static const ngx_http_agents_text_t  null = { NULL, 0 };
+
+    ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_insert_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "id", id);
+    ngx_http_agents_store_bind(batch, "name", name ? name : &null);
+    ngx_http_agents_store_bind(batch, "system_prompt",
+                               system_prompt ? system_prompt : &null);
+    ngx_http_agents_store_bind(batch, "defaults", defaults);
+}
+
+
+void
+ngx_http_agents_conversations_get(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_get_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "id", id);
+}
+
+
+void
+ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, int64_t limit, int64_t offset)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_count_query);
+    ngx_http_agents_store_owner(batch, owner);
+
+    ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_list_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_int(batch, "limit", limit);
+    ngx_http_agents_db_int(batch, "offset", offset);
+}
+
+
+void
+ngx_http_agents_conversations_read(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_conversation_t *conversation)
+{
+    ngx_http_agents_conversation_t  *c;
+
+    c = conversation;
+
+    ngx_http_agents_store_text(batch, statement, row, 0, &c->id);
+    ngx_http_agents_store_text(batch, statement, row, 1, &c->name);
+    c->name_rev = ngx_http_agents_db_get_int(batch, statement, row, 2);
+    c->version = ngx_http_agents_db_get_int(batch, statement, row, 3);
+    ngx_http_agents_store_text(batch, statement, row, 4, &c->system_prompt);
+    ngx_http_agents_store_text(batch, statement, row, 5, &c->defaults);
+    ngx_http_agents_store_text(batch, statement, row, 6, &c->active_run_id);
+    ngx_http_agents_store_text(batch, statement, row, 7, &c->pending_run_id);
+    c->created_at = ngx_http_agents_db_get_int(batch, statement, row, 8);
+    c->updated_at = ngx_http_agents_db_get_int(batch, statement, row, 9);
+}

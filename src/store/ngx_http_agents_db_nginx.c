@@ -1,0 +1,346 @@
+
+/*
+ * The store inside nginx: the directive's arguments, and the way from a
+ * finished batch back to who submitted it.
+ */
+
+
+#include "ngx_http_agents_db_nginx_core.h"
+#include "ngx_http_agents_db_pg.h"
+
+
+static char *ngx_http_agents_db_nginx_spec_sqlite(ngx_conf_t *cf,
+    ngx_http_agents_db_spec_t *spec, ngx_str_t *path);
+static char *ngx_http_agents_db_nginx_spec_conninfo(ngx_conf_t *cf,
+    ngx_str_t *conninfo);
+static char *ngx_http_agents_db_nginx_spec_option(ngx_conf_t *cf,
+    ngx_http_agents_db_spec_t *spec, ngx_str_t *option);
+static ngx_int_t ngx_http_agents_db_nginx_prefix(const ngx_str_t *value,
+    const char *prefix, ngx_str_t *rest);
+static void ngx_http_agents_db_nginx_event_handler(ngx_event_t *ev);
+
+
+char *
+ngx_http_agents_db_nginx_spec(ngx_conf_t *cf, ngx_http_agents_db_spec_t *spec)
+{
+    char        *rv;
+    ngx_str_t   *value, rest;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    ngx_memzero(spec, sizeof(ngx_http_agents_db_spec_t));
+
+    if (ngx_http_agents_db_nginx_prefix(&value[1], "sqlite:", &rest)
+        == NGX_OK)
+    {
+        if (cf->args->nelts > 2) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unexpected \"%V\": a SQLite store has no "
+                               "options", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        return ngx_http_agents_db_nginx_spec_sqlite(cf, spec, &rest);
+    }
+
+    if (ngx_http_agents_db_nginx_prefix(&value[1], "postgres:", &rest)
+        != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid store \"%V\": it should be "
+                           "\"sqlite:PATH\" or \"postgres:CONNINFO\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_agents_db_nginx_spec_conninfo(cf, &rest);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    spec->postgres = 1;
+    spec->target = rest;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_agents_db_nginx_spec_option(cf, spec, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_db_nginx_spec_sqlite(ngx_conf_t *cf,
+    ngx_http_agents_db_spec_t *spec, ngx_str_t *path)
+{
+    if (path->len == 0 || path->data[path->len - 1] == '/'
+        || path->data[0] == ':')
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid path \"%V\" of a SQLite store: it should "
+                           "name a file, as in "
+                           "\"sqlite:/var/lib/nginx/agents/agents.db\"", path);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, path, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    spec->target = *path;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_db_nginx_spec_conninfo(ngx_conf_t *cf, ngx_str_t *conninfo)
+{
+    char  err[NGX_MAX_CONF_ERRSTR];
+
+    /* the parser of the configuration ends every token with a NUL */
+
+    if (ngx_http_agents_db_pg_params_check((char *) conninfo->data, err,
+                                           sizeof(err))
+        != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid PostgreSQL conninfo: %s; it should be as "
+                           "in \"postgres:host=/run/postgresql dbname=agents\"",
+                           err);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_db_nginx_spec_option(ngx_conf_t *cf,
+    ngx_http_agents_db_spec_t *spec, ngx_str_t *option)
+{
+    ngx_str_t  rest;
+
+    if (ngx_http_agents_db_nginx_prefix(option, "prepare=", &rest) == NGX_OK) {
+
+        if (ngx_strcmp(rest.data, "off") == 0) {
+            spec->no_prepare = 1;
+            return NGX_CONF_OK;
+        }
+
+        if (ngx_strcmp(rest.data, "on") == 0) {
+            spec->no_prepare = 0;
+            return NGX_CONF_OK;
+        }
+    }
+
+    if (ngx_http_agents_db_nginx_prefix(option, "listen=", &rest) == NGX_OK) {
+        spec->listen = rest;
+        return ngx_http_agents_db_nginx_spec_conninfo(cf, &spec->listen);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid option \"%V\" of a PostgreSQL store: it "
+                       "should be \"prepare=on\", \"prepare=off\" or "
+                       "\"listen=CONNINFO\"", option);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_agents_db_nginx_prefix(const ngx_str_t *value, const char *prefix,
+    ngx_str_t *rest)
+{
+    size_t  len;
+
+    len = ngx_strlen(prefix);
+
+    if (value->len < len || ngx_strncmp(value->data, prefix, len) != 0) {
+        return NGX_DECLINED;
+    }
+
+    rest->data = value->data + len;
+    rest->len = value->len - len;
+
+    return NGX_OK;
+}
+
+
+ngx_http_agents_db_t *
+ngx_http_agents_db_nginx_open(const ngx_http_agents_db_spec_t *spec,
+    ngx_http_agents_tasks_t *tasks, ngx_log_t *log)
+{
+    ngx_http_agents_db_nginx_t  *base;
+
+    if (spec->postgres) {
+        base = ngx_http_agents_db_nginx_pg_open(spec, tasks, log);
+
+    } else {
+        base = ngx_http_agents_db_nginx_sqlite_open(spec, tasks, log);
+    }
+
+    return (base != NULL) ? &base->db : NULL;
+}
+
+
+ngx_uint_t
+ngx_http_agents_db_nginx_ready(ngx_http_agents_db_t *db)
+{
+    ngx_http_agents_db_nginx_t  *base;
+
+    base = (ngx_http_agents_db_nginx_t *) db;
+
+    return base->ready(base);
+}
+
+
+void
+ngx_http_agents_db_nginx_close(ngx_http_agents_db_t *db)
+{
+    ngx_http_agents_db_nginx_t  *base;
+
+    base = (ngx_http_agents_db_nginx_t *) db;
+
+    base->close(base);
+}
+
+
+void
+ngx_http_agents_db_nginx_init(ngx_http_agents_db_nginx_t *base,
+    ngx_http_agents_tasks_t *tasks, ngx_log_t *log)
+{
+    base->tasks = tasks;
+    base->log = log;
+
+    base->event.handler = ngx_http_agents_db_nginx_event_handler;
+    base->event.data = base;
+    base->event.log = log;
+}
+
+
+void
+ngx_http_agents_db_nginx_finish(ngx_http_agents_db_nginx_t *base,
+    ngx_http_agents_db_batch_t *batch)
+{
+    ngx_http_agents_db_nginx_line_push(&base->finished, batch);
+
+    if (!base->event.posted) {
+        ngx_post_event(&base->event, &ngx_posted_events);
+    }
+}
+
+
+void
+ngx_http_agents_db_nginx_refuse(ngx_http_agents_db_nginx_t *base,
+    ngx_http_agents_db_batch_t *batch, const char *why)
+{
+    ngx_http_agents_db_batch_rewind(batch);
+
+    batch->status = NGX_HTTP_AGENTS_DB_UNAVAILABLE;
+
+    (void) ngx_cpystrn((u_char *) batch->error, (u_char *) why,
+                       sizeof(batch->error));
+
+    ngx_http_agents_db_nginx_finish(base, batch);
+}
+
+
+static void
+ngx_http_agents_db_nginx_event_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_db_nginx_t  *base = ev->data;
+
+    ngx_uint_t                   n;
+    ngx_http_agents_db_batch_t  *batch;
+
+    /* what a callback adds to the line has an event of its own */
+
+    for (n = base->finished.n; n; n--) {
+        batch = ngx_http_agents_db_nginx_line_pop(&base->finished);
+
+        if (batch->status == NGX_HTTP_AGENTS_DB_ERROR) {
+            ngx_log_error(NGX_LOG_ERR, base->log, 0, "agents store: %s",
+                          batch->error);
+        }
+
+        batch->done(batch, batch->data);
+    }
+}
+
+
+void
+ngx_http_agents_db_nginx_done(ngx_http_agents_db_nginx_t *base)
+{
+    if (base->event.posted) {
+        ngx_delete_posted_event(&base->event);
+    }
+
+    ngx_http_agents_db_nginx_line_free(&base->finished);
+}
+
+
+ngx_msec_t
+ngx_http_agents_db_nginx_backoff(ngx_msec_t backoff)
+{
+    if (backoff == 0) {
+        return NGX_HTTP_AGENTS_DB_NGINX_BACKOFF;
+    }
+
+    return ngx_min(2 * backoff, NGX_HTTP_AGENTS_DB_NGINX_BACKOFF_MAX);
+}
+
+
+void
+ngx_http_agents_db_nginx_line_push(ngx_http_agents_db_nginx_line_t *line,
+    ngx_http_agents_db_batch_t *batch)
+{
+    batch->next = NULL;
+
+    if (line->first != NULL) {
+        line->last->next = batch;
+
+    } else {
+        line->first = batch;
+    }
+
+    line->last = batch;
+    line->n++;
+}
+
+
+ngx_http_agents_db_batch_t *
+ngx_http_agents_db_nginx_line_pop(ngx_http_agents_db_nginx_line_t *line)
+{
+    ngx_http_agents_db_batch_t  *batch;
+
+    batch = line->first;
+
+    if (batch != NULL) {
+        line->first = batch->next;
+        line->n--;
+        batch->next = NULL;
+    }
+
+    return batch;
+}
+
+
+void
+ngx_http_agents_db_nginx_line_free(ngx_http_agents_db_nginx_line_t *line)
+{
+    ngx_http_agents_db_batch_t  *batch;
+
+    for ( ;; ) {
+        batch = ngx_http_agents_db_nginx_line_pop(line);
+        if (batch == NULL) {
+            return;
+        }
+
+        ngx_http_agents_db_batch_free(batch);
+    }
+}

@@ -1,0 +1,402 @@
+
+/*
+ * Runs: how they are found and shown, and what a POST writes.  What the
+ * engine writes is in ngx_http_agents_runs_write.c.  No nginx.
+ */
+
+
+#include <string.h>
+#include "ngx_http_agents_store_columns.h"
+
+
+/*
+ * What runs_read reads, in the order of the enumeration below; the name of
+ * the run's conversation comes after it.
+ */
+
+#define NGX_HTTP_AGENTS_RUN_COLUMNS                                           \
+    " agents_runs.company_id, agents_runs.user_id, agents_runs.id,"           \
+    " agents_runs.conversation_id, agents_runs.api,"                          \
+    " agents_runs.client_op_id, agents_runs.fingerprint,"                     \
+    " agents_runs.status, agents_runs.owner, agents_runs.epoch,"              \
+    " agents_runs.takeovers, agents_runs.rev, agents_runs.base_version,"      \
+    " agents_runs.cancel, agents_runs.payload, agents_runs.tool_choice,"      \
+    " agents_runs.effective_config, agents_runs.iterations_used,"             \
+    " agents_runs.prompt_tokens, agents_runs.completion_tokens,"              \
+    " agents_runs.total_tokens, agents_runs.cache_read_tokens,"               \
+    " agents_runs.cache_write_tokens, agents_runs.job_ids,"                   \
+    " agents_runs.pending_tool_calls, agents_runs.final_text,"                \
+    " agents_runs.final_structured_output, agents_runs.error_type,"           \
+    " agents_runs.error_message, agents_runs.created_at,"                     \
+    " agents_runs.finished_at, "
+
+#define NGX_HTTP_AGENTS_RUN_CONVERSATION                                      \
+    " JOIN agents_conversations c"                                            \
+    " ON c.company_id = agents_runs.company_id"                               \
+    " AND c.user_id = agents_runs.user_id"                                    \
+    " AND c.id = agents_runs.conversation_id "
+
+
+enum {
+    NGX_HTTP_AGENTS_RUN_COMPANY_ID = 0,
+    NGX_HTTP_AGENTS_RUN_USER_ID,
+    NGX_HTTP_AGENTS_RUN_ID,
+    NGX_HTTP_AGENTS_RUN_CONVERSATION_ID,
+    NGX_HTTP_AGENTS_RUN_API,
+    NGX_HTTP_AGENTS_RUN_CLIENT_OP_ID,
+    NGX_HTTP_AGENTS_RUN_FINGERPRINT,
+    NGX_HTTP_AGENTS_RUN_STATUS,
+    NGX_HTTP_AGENTS_RUN_OWNER,
+    NGX_HTTP_AGENTS_RUN_EPOCH,
+    NGX_HTTP_AGENTS_RUN_TAKEOVERS,
+    NGX_HTTP_AGENTS_RUN_REV,
+    NGX_HTTP_AGENTS_RUN_BASE_VERSION,
+    NGX_HTTP_AGENTS_RUN_CANCEL,
+    NGX_HTTP_AGENTS_RUN_PAYLOAD,
+    NGX_HTTP_AGENTS_RUN_TOOL_CHOICE,
+    NGX_HTTP_AGENTS_RUN_EFFECTIVE_CONFIG,
+    NGX_HTTP_AGENTS_RUN_ITERATIONS_USED,
+    NGX_HTTP_AGENTS_RUN_PROMPT_TOKENS,
+    NGX_HTTP_AGENTS_RUN_COMPLETION_TOKENS,
+    NGX_HTTP_AGENTS_RUN_TOTAL_TOKENS,
+    NGX_HTTP_AGENTS_RUN_CACHE_READ_TOKENS,
+    NGX_HTTP_AGENTS_RUN_CACHE_WRITE_TOKENS,
+    NGX_HTTP_AGENTS_RUN_JOB_IDS,
+    NGX_HTTP_AGENTS_RUN_PENDING_TOOL_CALLS,
+    NGX_HTTP_AGENTS_RUN_FINAL_TEXT,
+    NGX_HTTP_AGENTS_RUN_FINAL_STRUCTURED_OUTPUT,
+    NGX_HTTP_AGENTS_RUN_ERROR_TYPE,
+    NGX_HTTP_AGENTS_RUN_ERROR_MESSAGE,
+    NGX_HTTP_AGENTS_RUN_CREATED_AT,
+    NGX_HTTP_AGENTS_RUN_FINISHED_AT,
+    NGX_HTTP_AGENTS_RUN_NAME,
+    NGX_HTTP_AGENTS_RUN_NAME_REV,
+
+    /* of runs_get alone, which is sorted by them */
+
+    NGX_HTTP_AGENTS_RUN_SEQUENCE_NO,
+    NGX_HTTP_AGENTS_RUN_PART
+};
+
+
+/* Where a record's texts and numbers come from. */
+
+typedef struct {
+    size_t  column;
+    size_t  offset;
+} ngx_http_agents_runs_field_t;
+
+
+#define NGX_HTTP_AGENTS_RUNS_FIELD(column, field)                             \
+    { NGX_HTTP_AGENTS_RUN_##column,                                           \
+      offsetof(ngx_http_agents_run_record_t, field) }
+
+
+static const ngx_http_agents_runs_field_t  ngx_http_agents_runs_texts[] = {
+    NGX_HTTP_AGENTS_RUNS_FIELD(COMPANY_ID, company_id),
+    NGX_HTTP_AGENTS_RUNS_FIELD(USER_ID, user_id),
+    NGX_HTTP_AGENTS_RUNS_FIELD(ID, id),
+    NGX_HTTP_AGENTS_RUNS_FIELD(CONVERSATION_ID, conversation_id),
+    NGX_HTTP_AGENTS_RUNS_FIELD(API, api),
+    NGX_HTTP_AGENTS_RUNS_FIELD(CLIENT_OP_ID, client_op_id),
+    NGX_HTTP_AGENTS_RUNS_FIELD(FINGERPRINT, fingerprint),
+    NGX_HTTP_AGENTS_RUNS_FIELD(STATUS, status),
+    NGX_HTTP_AGENTS_RUNS_FIELD(OWNER, owner),
+    NGX_HTTP_AGENTS_RUNS_FIELD(PAYLOAD, payload),
+    NGX_HTTP_AGENTS_RUNS_FIELD(TOOL_CHOICE, tool_choice),
+    NGX_HTTP_AGENTS_RUNS_FIELD(EFFECTIVE_CONFIG, effective_config),
+    NGX_HTTP_AGENTS_RUNS_FIELD(JOB_IDS, job_ids),
+    NGX_HTTP_AGENTS_RUNS_FIELD(PENDING_TOOL_CALLS, pending_tool_calls),
+    NGX_HTTP_AGENTS_RUNS_FIELD(FINAL_TEXT, final_text),
+    NGX_HTTP_AGENTS_RUNS_FIELD(FINAL_STRUCTURED_OUTPUT,
+                               final_structured_output),
+    NGX_HTTP_AGENTS_RUNS_FIELD(ERROR_TYPE, error_type),
+    NGX_HTTP_AGENTS_RUNS_FIELD(ERROR_MESSAGE, error_message),
+    NGX_HTTP_AGENTS_RUNS_FIELD(NAME, conversation_name)
+};
+
+static const ngx_http_agents_runs_field_t  ngx_http_agents_runs_ints[] = {
+    NGX_HTTP_AGENTS_RUNS_FIELD(EPOCH, epoch),
+    NGX_HTTP_AGENTS_RUNS_FIELD(TAKEOVERS, takeovers),
+    NGX_HTTP_AGENTS_RUNS_FIELD(REV, rev),
+    NGX_HTTP_AGENTS_RUNS_FIELD(BASE_VERSION, base_version),
+    NGX_HTTP_AGENTS_RUNS_FIELD(CANCEL, cancel),
+    NGX_HTTP_AGENTS_RUNS_FIELD(ITERATIONS_USED, iterations_used),
+    NGX_HTTP_AGENTS_RUNS_FIELD(PROMPT_TOKENS, prompt_tokens),
+    NGX_HTTP_AGENTS_RUNS_FIELD(COMPLETION_TOKENS, completion_tokens),
+    NGX_HTTP_AGENTS_RUNS_FIELD(TOTAL_TOKENS, total_tokens),
+    NGX_HTTP_AGENTS_RUNS_FIELD(CACHE_READ_TOKENS, cache_read_tokens),
+    NGX_HTTP_AGENTS_RUNS_FIELD(CACHE_WRITE_TOKENS, cache_write_tokens),
+    NGX_HTTP_AGENTS_RUNS_FIELD(CREATED_AT, created_at),
+    NGX_HTTP_AGENTS_RUNS_FIELD(FINISHED_AT, finished_at),
+    NGX_HTTP_AGENTS_RUNS_FIELD(NAME_REV, name_rev)
+};
+
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_runs_by_operation_query =
+{
+    "runs_by_operation",
+
+    "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev"
+    " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
+    " WHERE agents_runs.company_id = {company}"
+    " AND agents_runs.user_id = {user}"
+    " AND agents_runs.conversation_id = {conversation}"
+    " AND agents_runs.client_op_key = {op}"
+};
+
+/*
+ * The run, and the parts of its live view as rows of the same columns, so
+ * that the long texts of the run are sent once and one snapshot holds for
+ * both.  Parts of a run that has ended are not above the version any more,
+ * or are gone.
+ */
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_runs_get_query = {
+    "runs_get",
+
+    "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev,"
+    " 0 AS sequence_no, 0 AS part"
+    " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
+    " WHERE agents_runs.company_id = {company}"
+    " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
+
+    " UNION ALL"
+    " SELECT NULL, NULL, m.run_id,"             /* id */
+    " NULL, NULL, NULL, NULL,"
+    " m.role,"                                  /* status */
+    " NULL, NULL, NULL,"
+    " m.turn_index,"                            /* rev */
+    " NULL, NULL,"
+    " m.content,"                               /* payload */
+    " NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
+    " NULL, NULL,"
+    " m.created_at,"                            /* created_at */
+    " NULL, NULL, NULL,"
+    " m.sequence_no, m.part"
+    " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
+    " JOIN agents_messages m"
+    " ON m.company_id = agents_runs.company_id"
+    " AND m.user_id = agents_runs.user_id"
+    " AND m.conversation_id = agents_runs.conversation_id"
+    " AND m.sequence_no > c.version"
+    " WHERE agents_runs.company_id = {company}"
+    " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
+    " AND agents_runs.finished_at IS NULL"
+    " AND m.live = 1 AND m.run_id = agents_runs.id"
+
+    " ORDER BY 34, 35"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_runs_count_active_query =
+{
+    "runs_count_active",
+
+    "SELECT COUNT(*) FROM agents_runs"
+    " WHERE company_id = {company} AND user_id = {user}"
+    " AND finished_at IS NULL"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_runs_insert_guard_query =
+{
+    "runs_insert_guard",
+
+    "UPDATE agents_conversations SET active_run_id = {run}"
+    " WHERE company_id = {company} AND user_id = {user}"
+    " AND id = {conversation} AND version = {version:int}"
+    " AND active_run_id IS NULL"
+    " AND ((pending_run_id IS NOT NULL AND {resumes:int} = 1)"
+    " OR (pending_run_id IS NULL AND {resumes:int} = 0))"
+};
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_runs_insert_query = {
+    "runs_insert",
+
+    "INSERT INTO agents_runs (company_id, user_id, id, conversation_id, api,"
+    " client_op_id, client_op_key, fingerprint, status, owner, epoch,"
+    " takeovers, rev, base_version, cancel, iterations_used, prompt_tokens,"
+    " completion_tokens, total_tokens, cache_read_tokens, cache_write_tokens,"
+    " created_at, job_ids, pending_tool_calls, tool_choice,"
+    " effective_config, payload)"
+    " SELECT {company}, {user}, {run}, {conversation}, {api},"
+    " {client_op_id}, {client_op_key}, {fingerprint}, 'pending', {worker}, 1,"
+    " 0, 0, {version:int}, 0, 0, 0,"
+    " 0, 0, 0, 0,"
+    " {now}, '[\"' || {job} || '\"]', '[]', {tool_choice},"
+    " {effective_config}, {payload}"
+    " WHERE EXISTS (SELECT 1 FROM agents_conversations"
+    " WHERE company_id = {company} AND user_id = {user}"
+    " AND id = {conversation} AND active_run_id = {run})"
+    " RETURNING" NGX_HTTP_AGENTS_RUN_COLUMNS
+    " (SELECT c.name FROM agents_conversations c"
+    " WHERE c.company_id = agents_runs.company_id"
+    " AND c.user_id = agents_runs.user_id"
+    " AND c.id = agents_runs.conversation_id),"
+    " (SELECT c.name_rev FROM agents_conversations c"
+    " WHERE c.company_id = agents_runs.company_id"
+    " AND c.user_id = agents_runs.user_id"
+    " AND c.id = agents_runs.conversation_id)"
+};
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_runs_load_run_query =
+{
+    "runs_load_run",
+
+    "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev"
+    " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
+    " WHERE agents_runs.company_id = {company}"
+    " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
+    " AND agents_runs.epoch = {epoch:int}"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_runs_load_messages_query =
+{
+    "runs_load_messages",
+
+    "SELECT" NGX_HTTP_AGENTS_MESSAGE_COLUMNS
+    "FROM agents_messages m"
+    " WHERE m.company_id = {company} AND m.user_id = {user}"
+    " AND m.conversation_id = {conversation}"
+    " ORDER BY m.sequence_no, m.part"
+};
+
+
+void
+ngx_http_agents_runs_by_operation(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *conversation,
+    const char *op)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_by_operation_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "conversation", conversation);
+    ngx_http_agents_db_cstr(batch, "op", op);
+}
+
+
+void
+ngx_http_agents_runs_get(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_get_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "run", id);
+}
+
+
+void
+ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_run_record_t *run)
+{
+    char                                *base;
+    size_t                               i;
+    const ngx_http_agents_runs_field_t  *f;
+
+    base = (char *) run;
+
+    for (i = 0; i < sizeof(ngx_http_agents_runs_texts)
+                    / sizeof(ngx_http_agents_runs_texts[0]); i++)
+    {
+        f = &ngx_http_agents_runs_texts[i];
+
+        ngx_http_agents_store_text(batch, statement, row, f->column,
+                              (ngx_http_agents_text_t *) (base + f->offset));
+    }
+
+    for (i = 0; i < sizeof(ngx_http_agents_runs_ints)
+                    / sizeof(ngx_http_agents_runs_ints[0]); i++)
+    {
+        f = &ngx_http_agents_runs_ints[i];
+
+        *(int64_t *) (base + f->offset) =
+            ngx_http_agents_db_get_int(batch, statement, row, f->column);
+    }
+}
+
+
+void
+ngx_http_agents_runs_read_live(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t i, ngx_http_agents_message_t *part)
+{
+    size_t                      row;
+    ngx_http_agents_message_t  *p;
+
+    row = i + 1;
+    p = part;
+
+    memset(p, 0, sizeof(ngx_http_agents_message_t));
+
+    ngx_http_agents_store_text(batch, statement, row,
+                               NGX_HTTP_AGENTS_RUN_ID, &p->run_id);
+    ngx_http_agents_store_text(batch, statement, row,
+                               NGX_HTTP_AGENTS_RUN_STATUS, &p->role);
+    ngx_http_agents_store_text(batch, statement, row,
+                               NGX_HTTP_AGENTS_RUN_PAYLOAD, &p->content);
+
+    p->turn_index = ngx_http_agents_db_get_int(batch, statement, row,
+                                               NGX_HTTP_AGENTS_RUN_REV);
+    p->created_at = ngx_http_agents_db_get_int(batch, statement, row,
+                                               NGX_HTTP_AGENTS_RUN_CREATED_AT);
+    p->sequence_no = ngx_http_agents_db_get_int(batch, statement, row,
+                                             NGX_HTTP_AGENTS_RUN_SEQUENCE_NO);
+    p->part = ngx_http_agents_db_get_int(batch, statement, row,
+                                         NGX_HTTP_AGENTS_RUN_PART);
+    p->live = 1;
+}
+
+
+void
+ngx_http_agents_runs_count_active(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_count_active_query);
+    ngx_http_agents_store_owner(batch, owner);
+}
+
+
+void
+ngx_http_agents_runs_insert(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner,
+    const ngx_http_agents_run_insert_t *run)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_insert_guard_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "run", run->id);
+    ngx_http_agents_db_cstr(batch, "conversation", run->conversation);
+    ngx_http_agents_db_int(batch, "version", run->expected_version);
+    ngx_http_agents_db_int(batch, "resumes", run->resumes ? 1 : 0);
+
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_insert_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "run", run->id);
+    ngx_http_agents_db_cstr(batch, "conversation", run->conversation);
+    ngx_http_agents_db_cstr(batch, "api", run->api);
+    ngx_http_agents_db_cstr(batch, "client_op_id", run->client_op_id);
+    ngx_http_agents_db_cstr(batch, "client_op_key", run->client_op_key);
+    ngx_http_agents_db_cstr(batch, "fingerprint", run->fingerprint);
+    ngx_http_agents_db_cstr(batch, "worker", run->worker);
+    ngx_http_agents_db_int(batch, "version", run->expected_version);
+    ngx_http_agents_db_cstr(batch, "job", run->first_job_id);
+    ngx_http_agents_store_bind(batch, "tool_choice", &run->tool_choice);
+    ngx_http_agents_store_bind(batch, "effective_config",
+                               &run->effective_config);
+    ngx_http_agents_store_bind(batch, "payload", &run->payload);
+}
+
+
+void
+ngx_http_agents_runs_load(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_load_run_query);
+    ngx_http_agents_store_key(batch, key);
+
+    ngx_http_agents_conversations_get(batch, &key->owner, key->conversation);
+
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_load_messages_query);
+    ngx_http_agents_store_owner(batch, &key->owner);
+    ngx_http_agents_db_cstr(batch, "conversation", key->conversation);
+}

@@ -1,0 +1,62 @@
+# The demonstration of "make run": from nothing to an answer, then once more on
+# the same data.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AgentsTest;
+use File::Temp ();
+use IO::Socket::INET;
+
+my $data = File::Temp::tempdir('agents-t-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $script = "$FindBin::Bin/../conf-examples/quickstart/quickstart.pl";
+
+delete @ENV{qw(OPENAI_API_KEY OPENAI_MODEL)};
+
+plan skip_all => 'no njs'
+    unless -e '/usr/lib/nginx/modules/ngx_http_js_module.so';
+
+
+# Two ports side by side.
+sub two_ports {
+    for (1 .. 50) {
+        my $port = AgentsTest::free_port();
+        return $port if IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+            LocalPort => $port + 1, Proto => 'tcp', Listen => 1);
+    }
+    die "no two free ports\n";
+}
+
+
+sub quickstart {
+    my ($port) = @_;
+    my $out = qx($^X $script --build @{[AgentsTest::build_dir()]} \\
+                 --data $data --port $port --once 2>&1 </dev/null);
+    return ($? >> 8, $out);
+}
+
+
+for my $start (1, 2) {
+    my ($status, $out) = quickstart(two_ports());
+
+    is $status, 0, "start $start: the run completed" or diag $out;
+    my @steps = $out =~ /^\s+[\d.]+ s  (\w+(?: \w+)?)/mg;
+    my $steps = join ', ', @steps;
+    like $steps, qr/^created, question, run pending, .*tool called, result,
+                    .*completed, answer/x, "start $start: its steps";
+    like $out, qr/tool called +demo-search_docs/, "start $start: the tool";
+    like $out, qr/answer +.*SQLite/, "start $start: the answer";
+}
+
+my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
+                                  Proto => 'tcp', Listen => 1);
+my ($status, $out) = quickstart($taken->sockport);
+is $status, 1, 'a port in use: refused';
+like $out, qr/cannot be used .*already in use/, 'and said so';
+
+my @errors = grep { /\[(?:error|crit|alert|emerg)\]/ }
+             split /\n/, AgentsTest::slurp("$data/logs/error.log");
+is "@errors", '', 'nothing at [error]';
+
+done_testing;

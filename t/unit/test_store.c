@@ -1,0 +1,512 @@
+
+/*
+ * Conversations, messages and runs, on either engine: AGENTS_TEST_STORE names
+ * the store, else it is a new SQLite file.
+ */
+
+
+#include <sys/wait.h>
+#include "unit_store.h"
+
+
+static void
+test_conversations(void)
+{
+    int                             i, sorted;
+    char                           *big;
+    uuid_t                          id;
+    ngx_http_agents_text_t          name, prompt, defaults;
+    ngx_http_agents_conversation_t  c, d;
+
+    big = malloc(200001);
+    if (big == NULL) {
+        die("test", "no memory");
+    }
+
+    memset(big, 'x', 200000);
+    big[200000] = '\0';
+
+    new_uuid(id);
+    name = text("it's {\"q\":1} \xc3\xa4\\");
+    prompt = text(big);
+    defaults = text("{}");
+
+    begin(WRITE);
+    ngx_http_agents_conversations_insert(b, &alice, id, &name, &prompt,
+                                         &defaults);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1
+         && ngx_http_agents_db_changes(b, 0) == 1, "a conversation is made");
+
+    ngx_http_agents_conversations_read(b, 0, 0, &c);
+    unit_text(c.id.data, id, "its id");
+    unit_text(c.name.data, name.data, "its name, as it was");
+    unit(c.system_prompt.len == 200000
+         && strcmp(c.system_prompt.data, big) == 0, "a long prompt");
+    unit(c.version == 0 && c.name_rev == 0 && c.active_run_id.data == NULL
+         && c.pending_run_id.data == NULL, "its first state");
+    unit(c.created_at == c.updated_at
+         && llabs((long long) c.created_at - 1000LL * time(NULL)) < 5000,
+         "its time is now, in milliseconds");
+    free(big);
+
+    begin(READ);
+    ngx_http_agents_conversations_get(b, &alice, id);
+    ngx_http_agents_conversations_get(b, &bob, id);
+    ngx_http_agents_conversations_get(b, &alice, "no-uuid'");
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1
+         && ngx_http_agents_db_rows(b, 1) == 0
+         && ngx_http_agents_db_rows(b, 2) == 0,
+         "it is there for its owner alone");
+
+    begin(WRITE);
+    ngx_http_agents_conversations_insert(b, &alice, id, NULL, NULL,
+                                         &defaults);
+    unit(end() != 0
+         && ngx_http_agents_db_status(b) == NGX_HTTP_AGENTS_DB_CONSTRAINT,
+         "the same id again is refused");
+
+    for (i = 0; i < 4; i++) {
+        conversation(id, &c);
+    }
+
+    unit(c.name.data == NULL && c.system_prompt.data == NULL,
+         "no name and no prompt are NULL");
+
+    begin(READ);
+    ngx_http_agents_conversations_list(b, &alice, 3, 1);
+    ngx_http_agents_conversations_list(b, &alice, 3, 5);
+    ngx_http_agents_conversations_list(b, &bob, 3, 0);
+    unit(end() == 0 && ngx_http_agents_db_get_int(b, 0, 0, 0) == 5
+         && ngx_http_agents_db_rows(b, 1) == 3
+         && ngx_http_agents_db_get_int(b, 2, 0, 0) == 5
+         && ngx_http_agents_db_rows(b, 3) == 0
+         && ngx_http_agents_db_get_int(b, 4, 0, 0) == 0
+         && ngx_http_agents_db_rows(b, 5) == 0, "counts and pages");
+
+    sorted = 1;
+
+    for (i = 1; i < 3; i++) {
+        ngx_http_agents_conversations_read(b, 1, i - 1, &c);
+        ngx_http_agents_conversations_read(b, 1, i, &d);
+
+        if (c.created_at < d.created_at
+            || (c.created_at == d.created_at
+                && strcmp(c.id.data, d.id.data) <= 0))
+        {
+            sorted = 0;
+        }
+    }
+
+    unit(sorted, "newest first");
+}
+
+
+static void
+test_insert(void)
+{
+    uuid_t                          conv, first, other, op;
+    ngx_http_agents_run_record_t    r;
+    ngx_http_agents_conversation_t  c;
+
+    conversation(conv, &c);
+    new_uuid(first);
+    new_uuid(other);
+    new_uuid(op);
+
+    unit(!insert(conv, first, op, 1, 0, NULL)
+         && ngx_http_agents_db_changes(b, 0) == 0, "another version: no run");
+    unit(!insert(conv, first, op, 0, 1, NULL), "nothing to resume: no run");
+    unit(!insert(first, first, op, 0, 0, NULL), "no conversation: no run");
+
+    unit(insert(conv, first, op, 0, 0, &r), "a run is inserted");
+    unit(strcmp(r.status.data, "pending") == 0 && r.epoch == 1
+         && r.takeovers == 0 && r.rev == 0 && r.base_version == 0
+         && r.cancel == 0 && r.finished_at == 0 && r.iterations_used == 0,
+         "its first state");
+    unit_text(r.id.data, first, "its id");
+    unit_text(r.owner.data, worker, "its owner");
+    unit_text(r.payload.data,
+              "{\"kind\":\"user_message\",\"text\":\"'hi' {x}\"}",
+              "its payload, as it was");
+    unit(r.job_ids.len == NGX_HTTP_AGENTS_UUID_LEN + 4
+         && strncmp(r.job_ids.data + 2, first, NGX_HTTP_AGENTS_UUID_LEN) == 0,
+         "its first job");
+    unit(r.conversation_name.data == NULL && r.name_rev == 0
+         && r.final_text.data == NULL && r.error_type.data == NULL,
+         "nothing of what is not there");
+
+    get_conversation(conv, &c);
+    unit_text(c.active_run_id.data, first, "its conversation knows it");
+
+    unit(!insert(conv, other, other, 0, 0, NULL), "a second: no run");
+
+    begin(READ);
+    ngx_http_agents_runs_by_operation(b, &alice, conv, op);
+    ngx_http_agents_runs_by_operation(b, &bob, conv, op);
+    ngx_http_agents_runs_by_operation(b, &alice, conv, other);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1
+         && ngx_http_agents_db_rows(b, 1) == 0
+         && ngx_http_agents_db_rows(b, 2) == 0, "it is found by its operation");
+    ngx_http_agents_runs_read(b, 0, 0, &r);
+    unit_text(r.id.data, first, "and read");
+
+    begin(WRITE);
+    {
+        ngx_http_agents_run_key_t  k = key(first, conv, 1);
+
+        add_finish(&k, "failed", 0);
+    }
+    unit(end() == 0, "it fails before any reply");
+
+    unit(!insert(conv, other, op, 0, 0, NULL)
+         && ngx_http_agents_db_status(b) == NGX_HTTP_AGENTS_DB_CONSTRAINT,
+         "the operation is used up");
+
+    get_conversation(conv, &c);
+    unit(c.active_run_id.data == NULL && c.version == 0,
+         "and the conversation is as it was");
+}
+
+
+/* A run with a live view of three parts; its key is in "k". */
+
+static void
+test_live(uuid_t conv, uuid_t id, ngx_http_agents_run_key_t *k)
+{
+    ngx_http_agents_message_t       m;
+    ngx_http_agents_run_record_t    r;
+    ngx_http_agents_conversation_t  c;
+
+    conversation(conv, &c);
+    new_uuid(id);
+    insert(conv, id, id, 0, 0, NULL);
+    *k = key(id, conv, 1);
+
+    begin(WRITE);
+    ngx_http_agents_runs_begin(b, k);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 1, "it begins");
+
+    begin(WRITE);
+    add_step(k, 1);
+    add_part(k, 1, 0, "user", "[\"payload\"]", -1, 0);
+    add_part(k, 2, 0, "assistant", "[\"calls\"]", 0, 1);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 1
+         && ngx_http_agents_db_changes(b, 1) == 1
+         && ngx_http_agents_db_changes(b, 2) == 1, "a step");
+
+    begin(WRITE);
+    ngx_http_agents_runs_touch(b, k);
+    add_part(k, 3, 1, "tool", "[\"second\"]", 1, 1);
+    unit(end() == 0, "a result");
+
+    begin(WRITE);
+    ngx_http_agents_runs_touch(b, k);
+    add_part(k, 3, 0, "tool", "[\"first\"]", 1, 1);
+    add_part(k, 3, 1, "tool", "[\"again\"]", 1, 1);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 1) == 1
+         && ngx_http_agents_db_changes(b, 2) == 0,
+         "a part that is there already stays");
+
+    begin(READ);
+    ngx_http_agents_runs_get(b, &alice, id);
+    ngx_http_agents_runs_get(b, &bob, id);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 4
+         && ngx_http_agents_db_rows(b, 1) == 0, "the run and three parts");
+    ngx_http_agents_runs_read(b, 0, 0, &r);
+    unit(strcmp(r.status.data, "running") == 0 && r.rev == 4
+         && r.iterations_used == 1 && r.prompt_tokens == 10
+         && r.total_tokens == 12, "its progress");
+    unit_text(r.job_ids.data, "[\"a\",\"b\"]", "its jobs");
+    ngx_http_agents_runs_read_live(b, 0, 0, &m);
+    unit(m.sequence_no == 2 && m.part == 0 && m.turn_index == 0
+         && strcmp(m.role.data, "assistant") == 0
+         && strcmp(m.content.data, "[\"calls\"]") == 0
+         && strcmp(m.run_id.data, id) == 0 && m.created_at > 0
+         && m.provider.data == NULL, "the assistant's turn is live");
+    ngx_http_agents_runs_read_live(b, 0, 1, &m);
+    unit_text(m.content.data, "[\"first\"]", "results in call order: first");
+    ngx_http_agents_runs_read_live(b, 0, 2, &m);
+    unit_text(m.content.data, "[\"second\"]", "and second");
+}
+
+
+static void
+test_journal(void)
+{
+    uuid_t                          conv, id;
+    ngx_http_agents_message_t       m;
+    ngx_http_agents_run_key_t       k;
+    ngx_http_agents_run_record_t    r;
+    ngx_http_agents_conversation_t  c;
+
+    test_live(conv, id, &k);
+
+    get_conversation(conv, &c);
+    unit(c.version == 0, "the version has not moved");
+
+    begin(READ);
+    ngx_http_agents_messages_list(b, &alice, conv, 0, c.version, 100);
+    ngx_http_agents_messages_last_assistant(b, &alice, conv);
+    ngx_http_agents_runs_load(b, &k);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 0
+         && ngx_http_agents_db_rows(b, 1) == 0, "no message is committed");
+    unit(ngx_http_agents_db_rows(b, 2) == 1
+         && ngx_http_agents_db_rows(b, 3) == 1
+         && ngx_http_agents_db_rows(b, 4) == 4, "the engine loads them all");
+    ngx_http_agents_conversations_read(b, 3, 0, &c);
+    unit_text(c.id.data, conv, "with the conversation");
+    ngx_http_agents_messages_read(b, 4, 0, &m);
+    unit(m.sequence_no == 1 && m.turn_index == -1 && m.live == 0,
+         "the payload first");
+
+    begin(WRITE);
+    add_step(&k, 2);
+    add_part(&k, 4, 0, "assistant", "[\"answer\"]", 2, 0);
+    add_finish(&k, "completed", 4);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 2) == 1
+         && ngx_http_agents_db_changes(b, 3) == 1, "it finishes");
+
+    get_conversation(conv, &c);
+    unit(c.version == 4 && c.active_run_id.data == NULL
+         && c.pending_run_id.data == NULL && c.updated_at >= c.created_at,
+         "the conversation has moved");
+
+    begin(READ);
+    ngx_http_agents_runs_get(b, &alice, id);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1,
+         "nothing is live any more");
+    ngx_http_agents_runs_read(b, 0, 0, &r);
+    unit(strcmp(r.status.data, "completed") == 0 && r.rev == 6
+         && r.epoch == 2 && r.owner.data == NULL && r.iterations_used == 2
+         && r.finished_at >= r.created_at
+         && strcmp(r.final_text.data, "done") == 0, "the run has ended");
+
+    begin(READ);
+    ngx_http_agents_messages_list(b, &alice, conv, 0, 4, 100);
+    ngx_http_agents_messages_list(b, &alice, conv, 2, 4, 2);
+    ngx_http_agents_messages_list(b, &bob, conv, 0, 4, 100);
+    ngx_http_agents_messages_last_assistant(b, &alice, conv);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 5
+         && ngx_http_agents_db_rows(b, 1) == 2
+         && ngx_http_agents_db_rows(b, 2) == 0
+         && ngx_http_agents_db_rows(b, 3) == 1, "its messages are committed");
+    ngx_http_agents_messages_read(b, 1, 0, &m);
+    unit(m.sequence_no == 3 && m.part == 0, "those above \"since\"");
+    ngx_http_agents_messages_read(b, 3, 0, &m);
+    unit_text(m.content.data, "[\"answer\"]", "the last assistant message");
+}
+
+
+static void
+test_resume(void)
+{
+    uuid_t                          conv, id;
+    ngx_http_agents_conversation_t  c;
+
+    conversation(conv, &c);
+    whole_run(conv, 0, "requires_action", 0, 2);
+
+    get_conversation(conv, &c);
+    unit(c.version == 2 && c.pending_run_id.data && !c.active_run_id.data,
+         "calls are pending");
+
+    new_uuid(id);
+    unit(!insert(conv, id, id, 2, 0, NULL), "a message has to wait");
+
+    whole_run(conv, 2, "failed", 1, 2);
+    get_conversation(conv, &c);
+    unit(c.version == 2 && c.pending_run_id.data,
+         "a resume that fails before any reply leaves them pending");
+
+    whole_run(conv, 2, "requires_action", 1, 4);
+    get_conversation(conv, &c);
+    unit(c.version == 4 && c.pending_run_id.data, "a resume asks again");
+
+    whole_run(conv, 4, "completed", 1, 6);
+    get_conversation(conv, &c);
+    unit(c.version == 6 && c.pending_run_id.data == NULL,
+         "a resume has answered them");
+
+    new_uuid(id);
+    unit(!insert(conv, id, id, 6, 1, NULL), "nothing is left to resume");
+
+    whole_run(conv, 6, "requires_action", 0, 8);
+    whole_run(conv, 8, "failed", 1, 10);
+    get_conversation(conv, &c);
+    unit(c.version == 10 && c.pending_run_id.data == NULL,
+         "a resume that fails after a reply has answered them too");
+}
+
+
+static void
+test_fencing(void)
+{
+    int                             i;
+    int64_t                         n;
+    uuid_t                          conv, id;
+    ngx_http_agents_run_key_t       k, old;
+    ngx_http_agents_run_record_t    r;
+    ngx_http_agents_conversation_t  c;
+
+    static const ngx_http_agents_db_query_t  drop_conversation = {
+        "test_drop_conversation",
+        "DELETE FROM agents_conversations WHERE company_id = {company}"
+        " AND user_id = {user} AND id = {id}"
+    };
+
+    conversation(conv, &c);
+    new_uuid(id);
+    insert(conv, id, id, 0, 0, NULL);
+    k = key(id, conv, 1);
+    old = key(id, conv, 0);
+
+    begin(WRITE);
+    add_step(&k, 1);
+    add_part(&k, 1, 0, "user", "[]", -1, 0);
+    add_part(&k, 2, 0, "assistant", "[]", 0, 1);
+    unit(end() == 0, "a run with a journal");
+
+    begin(WRITE);
+    add_step(&old, 7);
+    ngx_http_agents_runs_begin(b, &old);
+    ngx_http_agents_runs_touch(b, &old);
+    add_part(&old, 3, 0, "tool", "[]", 1, 1);
+    ngx_http_agents_runs_drop_parts(b, &old, 0);
+    ngx_http_agents_leases_release_run(b, &old);
+    add_finish(&old, "completed", 9);
+    unit(end() == 0, "an old epoch writes");
+
+    for (n = 0, i = 0; i < 8; i++) {
+        n += ngx_http_agents_db_changes(b, i);
+    }
+
+    unit(n == 0, "and changes nothing");
+
+    begin(READ);
+    ngx_http_agents_runs_load(b, &old);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 0,
+         "nor does it load the run");
+
+    begin(WRITE);
+    ngx_http_agents_runs_touch(b, &k);
+    ngx_http_agents_runs_drop_parts(b, &k, 1);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 1) == 1,
+         "the owner drops an unfinished part");
+
+    begin(WRITE);
+    ngx_http_agents_db_add(b, &drop_conversation);
+    ngx_http_agents_db_cstr(b, "company", alice.company);
+    ngx_http_agents_db_cstr(b, "user", alice.user);
+    ngx_http_agents_db_cstr(b, "id", conv);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 1,
+         "the conversation goes");
+
+    begin(WRITE);
+    add_finish(&k, "completed", 2);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 0
+         && ngx_http_agents_db_changes(b, 1) == 0,
+         "a run without its conversation ends nothing");
+
+    conversation(conv, &c);
+    new_uuid(id);
+    insert(conv, id, id, 0, 0, NULL);
+    k = key(id, conv, 1);
+
+    begin(WRITE);
+    add_finish(&k, "failed", 0);
+    (void) end();
+
+    begin(WRITE);
+    add_step(&k, 1);
+    add_finish(&k, "completed", 5);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 0
+         && ngx_http_agents_db_changes(b, 1) == 0
+         && ngx_http_agents_db_changes(b, 2) == 0, "an end is final");
+
+    begin(READ);
+    ngx_http_agents_runs_get(b, &alice, id);
+    (void) end();
+    ngx_http_agents_runs_read(b, 0, 0, &r);
+    unit(strcmp(r.status.data, "failed") == 0
+         && strcmp(r.error_type.data, "AgentLoopInternal") == 0
+         && strcmp(r.error_message.data, "why") == 0
+         && r.final_text.data == NULL, "it stays what it was");
+}
+
+
+/* Many processes post to one conversation at the same moment. */
+
+static void
+test_race(void)
+{
+    int                             i, status, won, lost, go[2];
+    char                            c0;
+    pid_t                           pid[8];
+    uuid_t                          conv, id;
+    ngx_http_agents_conversation_t  c;
+
+    conversation(conv, &c);
+
+    if (pipe(go) != 0) {
+        die("race", "no pipe");
+    }
+
+    /* connections do not cross a fork */
+
+    ngx_http_agents_db_poll_close(db);
+    fflush(stdout);
+
+    for (i = 0; i < 8; i++) {
+        pid[i] = fork();
+
+        if (pid[i] == 0) {
+            reopen_store();
+            new_uuid(id);
+            (void) close(go[1]);
+            (void) !read(go[0], &c0, 1);
+            _exit(insert(conv, id, id, 0, 0, NULL) ? 10
+                  : ngx_http_agents_db_status(b) == NGX_HTTP_AGENTS_DB_OK ? 11
+                  : 12);
+        }
+    }
+
+    /* all of them are let go by the end of the file */
+
+    pause_ms(300);
+    (void) close(go[0]);
+    (void) close(go[1]);
+    reopen_store();
+
+    for (won = 0, lost = 0, i = 0; i < 8; i++) {
+        if (pid[i] > 0 && waitpid(pid[i], &status, 0) == pid[i]
+            && WIFEXITED(status))
+        {
+            won += WEXITSTATUS(status) == 10;
+            lost += WEXITSTATUS(status) == 11;
+        }
+    }
+
+    unit(won == 1 && lost == 7, "of eight posts at once one wins (%d, %d)",
+         won, lost);
+
+    get_conversation(conv, &c);
+    unit(c.active_run_id.data != NULL, "and the conversation knows it");
+}
+
+
+int
+main(void)
+{
+    open_store();
+
+    test_conversations();
+    test_insert();
+    test_journal();
+    test_resume();
+    test_fencing();
+    test_race();
+
+    close_store();
+
+    return unit_done();
+}

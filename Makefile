@@ -18,6 +18,9 @@ PORT      ?= 8080
 SANITIZE  ?=
 T         ?=
 
+# nginx is where Debian's users do not look
+export PATH := $(PATH):/usr/sbin:/sbin
+
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Werror -Wno-unused-parameter

@@ -13,6 +13,9 @@ my $data = File::Temp::tempdir('agents-t-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $script = "$FindBin::Bin/../conf-examples/quickstart/quickstart.pl";
 
 delete @ENV{qw(OPENAI_API_KEY OPENAI_MODEL)};
+for (qw(ASAN_OPTIONS UBSAN_OPTIONS)) {
+    $ENV{$_} = join ':', $ENV{$_} || (), "log_path=$data/asan";
+}
 
 plan skip_all => 'no njs'
     unless -e '/usr/lib/nginx/modules/ngx_http_js_module.so';
@@ -43,8 +46,8 @@ for my $start (1, 2) {
     is $status, 0, "start $start: the run completed" or diag $out;
     my @steps = $out =~ /^\s+[\d.]+ s  (\w+(?: \w+)?)/mg;
     my $steps = join ', ', @steps;
-    like $steps, qr/^created, question, run pending, .*tool called, result,
-                    .*completed, answer/x, "start $start: its steps";
+    like $steps, qr/^created,\ question,\ run\ pending,.*tool\ called,\ result,
+                    .*\ completed,\ answer/x, "start $start: its steps";
     like $out, qr/tool called +demo-search_docs/, "start $start: the tool";
     like $out, qr/answer +.*SQLite/, "start $start: the answer";
 }
@@ -54,6 +57,9 @@ my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
 my ($status, $out) = quickstart($taken->sockport);
 is $status, 1, 'a port in use: refused';
 like $out, qr/cannot be used .*already in use/, 'and said so';
+
+is join('', map { AgentsTest::slurp($_) } glob "$data/asan.*"), '',
+   'no report of a sanitizer';
 
 my @errors = grep { /\[(?:error|crit|alert|emerg)\]/ }
              split /\n/, AgentsTest::slurp("$data/logs/error.log");

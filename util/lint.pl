@@ -12,9 +12,12 @@
 
 use strict;
 use warnings;
-use FindBin;
 
-chdir "$FindBin::Bin/.." or die "cannot enter the tree: $!\n";
+# no module but Perl's own core: the Makefile asks for the list of files before
+# anything could be installed
+my ($util) = __FILE__ =~ m{^(.*)/[^/]+$};
+chdir((defined $util ? $util : '.') . '/..')
+    or die "cannot enter the tree: $!\n";
 
 my $FILE_LINES = 800;
 my $FUNCTION_LINES = 100;
@@ -22,13 +25,15 @@ my $COLUMNS = 80;
 
 # Parts that must do without nginx: agentsctl and the unit tests have them too.
 my $NGINX_FREE = qr{
-    ^agentsctl/
-  | ^t/unit/
-  | ^src/base/ (?! ngx_http_agents_task\. )
-  | ^src/store/ (?! ngx_http_agents_db_nginx )
-  | ^src/mcp/ngx_http_agents_ (?: sse | url | mcp_schema\w* ) \.
-  | ^src/model/ngx_http_agents_ (?: model\w* | openai\w* ) \.
-  | ^src/http/ngx_http_agents_ (?: problem ) \.
+    ^agentsctl/.*\.[ch]$
+  | ^t/unit/[^/]+\.[ch]$
+  | ^src/base/ngx_http_agents_ (?! task\. )
+  | ^src/store/ngx_http_agents_ (?! db_nginx )
+  | ^src/mcp/ngx_http_agents_ (?: address | sse | url
+                                | mcp_(?: content | message | schema) ) \w* \.
+  | ^src/model/ngx_http_agents_ (?: model | names | openai | passes ) \w* \.
+  | ^src/run/ngx_http_agents_loop \w* \.
+  | ^src/http/ngx_http_agents_ (?: body | problem ) \w* \.
 }x;
 
 # A call that has one door, and the files that are the door.
@@ -39,8 +44,8 @@ my @DOORS = (
       qr{^src/mcp/ngx_http_agents_background\w*\.c$},
       'subrequests are made by mcp/background alone' ],
     [ qr/\bcurl_(?:multi|easy)_\w+\s*\(/,
-      qr{^src/model/ngx_http_agents_transport\w*\.c$},
-      'libcurl is used by model/transport alone' ],
+      qr{^src/model/ngx_http_agents_(?:transport|transfer)\w*\.c$},
+      'libcurl is used by the transport alone' ],
     [ qr/\b(?:sqlite3_(?:open|prepare|step|exec)\w*|PQ\w+)\s*\(/,
       qr{^src/store/ngx_http_agents_db_\w+\.c$|^t/unit/},
       'databases are used by the drivers alone' ],
@@ -86,8 +91,8 @@ sub each_match {
 }
 
 
-# Functions as [name, first line, last line]; nginx's layout: the type on its own
-# line, the name at the line's start, "{" and "}" in column 0.
+# Functions as [name, first line, last line]; nginx's layout: the type on its
+# own line, the name at the line's start, "{" and "}" in column 0.
 sub functions_of {
     my ($text) = @_;
     my @lines = split /\n/, code_of($text);

@@ -261,6 +261,8 @@ sub must {
 
 sub step {
     my ($since, $what, $text) = @_;
+    my $indent = ' ' x 27;
+    $text =~ s/\n\s*/\n$indent/g;
     printf "%8.3f s  %-14s %s\n", time - $since, $what, $text;
     return;
 }
@@ -300,7 +302,7 @@ sub demonstrate {
     step($t, 'answer', $answer);
 
     # the title is written on the side
-    for (1 .. 60) {
+    for (1 .. 30) {
         my $name = must(200, 'GET', $path)->{name};
         if (defined $name) {
             step($t, 'title', $name);

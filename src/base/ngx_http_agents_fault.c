@@ -7,7 +7,7 @@
 
 
 static int ngx_http_agents_faults_grow(ngx_http_agents_faults_t *faults);
-static void ngx_http_agents_path_write(ngx_http_agents_buf_t *buf,
+static void ngx_http_agents_fault_path(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_path_t *path);
 
 
@@ -100,14 +100,14 @@ ngx_http_agents_path_pointer(const ngx_http_agents_path_t *path)
     ngx_http_agents_buf_t  buf;
 
     ngx_http_agents_buf_init(&buf);
-    ngx_http_agents_path_write(&buf, path);
+    ngx_http_agents_fault_path(&buf, path);
 
     return ngx_http_agents_buf_take(&buf, NULL);
 }
 
 
 static void
-ngx_http_agents_path_write(ngx_http_agents_buf_t *buf,
+ngx_http_agents_fault_path(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_path_t *path)
 {
     const char  *p;
@@ -116,7 +116,7 @@ ngx_http_agents_path_write(ngx_http_agents_buf_t *buf,
         return;
     }
 
-    ngx_http_agents_path_write(buf, path->parent);
+    ngx_http_agents_fault_path(buf, path->parent);
 
     if (path->key == NULL) {
         ngx_http_agents_buf_addf(buf, "/%zu", path->index);

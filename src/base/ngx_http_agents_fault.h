@@ -27,7 +27,7 @@ typedef struct {
     ngx_http_agents_fault_t  *list;
     size_t                    n;        /* faults listed */
     size_t                    found;    /* faults found, >= n */
-    unsigned                  failed:1; /* a fault was lost for want of memory */
+    unsigned                  failed:1; /* one was lost for want of memory */
 } ngx_http_agents_faults_t;
 
 

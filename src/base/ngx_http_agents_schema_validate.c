@@ -87,15 +87,18 @@ static int ngx_http_agents_schema_equal_arrays(const json_t *one,
 static long double ngx_http_agents_schema_number(const json_t *value);
 
 
-/* In the order in which a mismatch tells most. */
+/*
+ * In the order in which a mismatch tells most: of an alternative with a
+ * constant in it, that this is another one.
+ */
 
 static const ngx_http_agents_schema_rule_t  ngx_http_agents_schema_rules[] = {
     { "type", ngx_http_agents_schema_type },
     { "const", ngx_http_agents_schema_const },
     { "enum", ngx_http_agents_schema_enum },
+    { "properties", ngx_http_agents_schema_properties },
     { "required", ngx_http_agents_schema_required },
     { "additionalProperties", ngx_http_agents_schema_additional },
-    { "properties", ngx_http_agents_schema_properties },
     { "items", ngx_http_agents_schema_items },
     { "minimum", ngx_http_agents_schema_minimum },
     { "maximum", ngx_http_agents_schema_maximum },

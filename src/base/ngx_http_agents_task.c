@@ -67,6 +67,10 @@ ngx_http_agents_tasks_send(ngx_http_agents_tasks_t *tasks)
 {
     ngx_http_agents_task_t  *task;
 
+    if (tasks->retry.timer_set) {
+        return;
+    }
+
     while (tasks->first != NULL && tasks->posted < tasks->limit) {
 
         task = tasks->first;
@@ -78,7 +82,7 @@ ngx_http_agents_tasks_send(ngx_http_agents_tasks_t *tasks)
 
             tasks->limit = ngx_max(tasks->posted, 1);
 
-            if (tasks->posted == 0 && !tasks->retry.timer_set) {
+            if (tasks->posted == 0) {
                 ngx_add_timer(&tasks->retry, NGX_HTTP_AGENTS_TASKS_RETRY);
             }
 

@@ -17,7 +17,8 @@
 #define NGX_HTTP_AGENTS_API_MESSAGES_PARTS_MAX  256
 #define NGX_HTTP_AGENTS_API_MESSAGES_PAGE       (1024 * 1024)
 
-/* Where an answer with a limit ends even below it, in bytes. */
+/* Where an answer with a limit ends even below it, in bytes; but for one
+ * message that is larger, it has no more. */
 #define NGX_HTTP_AGENTS_API_MESSAGES_BYTES      (8 * 1024 * 1024)
 
 
@@ -231,7 +232,7 @@ ngx_http_agents_api_messages_page(ngx_http_request_t *r,
     ngx_http_agents_db_batch_t *batch, size_t statement,
     ngx_http_agents_api_messages_t *m)
 {
-    size_t                     i, n, before;
+    size_t                     i, n, before, mark;
     ngx_uint_t                 enough;
     ngx_http_agents_message_t  message;
 
@@ -241,6 +242,8 @@ ngx_http_agents_api_messages_page(ngx_http_request_t *r,
 
     for (i = 0; i < n && !enough; /* void */ ) {
 
+        mark = m->buf.len;
+
         if (m->messages != 0) {
             ngx_http_agents_buf_addc(&m->buf, ',');
         }
@@ -249,13 +252,18 @@ ngx_http_agents_api_messages_page(ngx_http_request_t *r,
 
         i = ngx_http_agents_api_messages_view(batch, statement, i, n, &m->buf);
 
+        if (m->limit != 0 && m->messages != 0
+            && m->bytes + m->buf.len > NGX_HTTP_AGENTS_API_MESSAGES_BYTES)
+        {
+            m->buf.len = mark;
+            enough = 1;
+            break;
+        }
+
         m->since = message.sequence_no;
         m->messages++;
 
-        enough = m->limit != 0
-                 && (m->messages == m->limit
-                     || m->bytes + m->buf.len
-                        >= NGX_HTTP_AGENTS_API_MESSAGES_BYTES);
+        enough = (m->messages == m->limit);
     }
 
     if (n == 0) {

@@ -80,6 +80,10 @@ ngx_http_agents_reply_refuse(ngx_http_request_t *r,
     ngx_http_agents_buf_t             buf;
     const ngx_http_agents_problem_t  *entry;
 
+    /* a client that waits for a word to send its body gets this one */
+
+    r->expect_tested = 1;
+
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
@@ -137,20 +141,19 @@ ngx_int_t
 ngx_http_agents_reply_faults(ngx_http_request_t *r,
     const ngx_http_agents_faults_t *faults)
 {
-    u_char                            detail[128];
-    ngx_uint_t                        i;
+    size_t                            i;
+    ngx_int_t                         rc;
+    ngx_http_agents_buf_t             detail;
     ngx_http_agents_reply_refusal_t   refusal;
 
     if (faults->failed || faults->n == 0) {
-        return ngx_http_agents_reply_status(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                            NULL);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
 
     refusal.slug = "invalid-request";
     refusal.faults = faults;
-    refusal.detail = (char *) detail;
 
     for (i = 0; i < faults->n; i++) {
         if (ngx_strcmp(faults->list[i].slug, "invalid-request") != 0) {
@@ -159,20 +162,37 @@ ngx_http_agents_reply_faults(ngx_http_request_t *r,
         }
     }
 
-    if (faults->found == 1) {
-        ngx_memcpy(detail, "The request has a fault, see \"errors\".",
-                   sizeof("The request has a fault, see \"errors\"."));
+    /* the fault that the type is of speaks for the others */
 
-    } else if (faults->found == faults->n) {
-        ngx_sprintf(detail, "The request has %uz faults, see \"errors\".%Z",
-                    faults->found);
-
-    } else {
-        ngx_sprintf(detail, "The request has %uz faults, \"errors\" lists the "
-                    "first %uz.%Z", faults->found, faults->n);
+    if (i == faults->n) {
+        i = 0;
     }
 
-    return ngx_http_agents_reply_refuse(r, &refusal);
+    ngx_http_agents_buf_init(&detail);
+
+    if (faults->list[i].pointer[0] != '\0') {
+        ngx_http_agents_buf_addf(&detail, "%s ", faults->list[i].pointer);
+    }
+
+    ngx_http_agents_buf_adds(&detail, faults->list[i].detail);
+
+    if (faults->found > 1) {
+        ngx_http_agents_buf_addf(&detail, "; %zu faults in all, see \"errors\"",
+                                 faults->found);
+    }
+
+    if (detail.failed) {
+        ngx_http_agents_buf_free(&detail);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    refusal.detail = detail.data;
+
+    rc = ngx_http_agents_reply_refuse(r, &refusal);
+
+    ngx_http_agents_buf_free(&detail);
+
+    return rc;
 }
 
 
@@ -245,6 +265,13 @@ ngx_http_agents_reply_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_http_agents_reply_content_type(r, type);
     r->headers_out.status = status;
     r->headers_out.content_length_n = len;
+
+    if (status == 422) {
+
+        /* the one status of the catalog that nginx has no words for */
+
+        ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Content");
+    }
 
     rc = ngx_http_send_header(r);
 

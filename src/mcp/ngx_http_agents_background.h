@@ -44,7 +44,7 @@ typedef struct {
 
 typedef enum {
     NGX_HTTP_AGENTS_BACKGROUND_OK = 0,      /* complete, whatever its status */
-    NGX_HTTP_AGENTS_BACKGROUND_REFUSED,     /* no connection: nothing was sent */
+    NGX_HTTP_AGENTS_BACKGROUND_REFUSED,     /* nothing was sent */
     NGX_HTTP_AGENTS_BACKGROUND_BROKEN,      /* headers or body cut off */
     NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT,
     NGX_HTTP_AGENTS_BACKGROUND_TOO_BIG,

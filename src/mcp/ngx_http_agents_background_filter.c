@@ -56,32 +56,32 @@ static ngx_http_variable_t  ngx_http_agents_background_variables[] = {
 
 
 static ngx_http_module_t  ngx_http_agents_background_module_ctx = {
-    ngx_http_agents_background_add_variables,   /* preconfiguration */
-    ngx_http_agents_background_init,            /* postconfiguration */
+    ngx_http_agents_background_add_variables,  /* preconfiguration */
+    ngx_http_agents_background_init,           /* postconfiguration */
 
-    NULL,                                       /* create main configuration */
-    NULL,                                       /* init main configuration */
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
 
-    NULL,                                       /* create server configuration */
-    NULL,                                       /* merge server configuration */
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
 
-    NULL,                                       /* create location configuration */
-    NULL                                        /* merge location configuration */
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
 };
 
 
 ngx_module_t  ngx_http_agents_background_module = {
     NGX_MODULE_V1,
-    &ngx_http_agents_background_module_ctx,     /* module context */
-    NULL,                                       /* module directives */
-    NGX_HTTP_MODULE,                            /* module type */
-    NULL,                                       /* init master */
-    NULL,                                       /* init module */
-    NULL,                                       /* init process */
-    NULL,                                       /* init thread */
-    NULL,                                       /* exit thread */
-    NULL,                                       /* exit process */
-    NULL,                                       /* exit master */
+    &ngx_http_agents_background_module_ctx,  /* module context */
+    NULL,                                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
 

@@ -26,10 +26,10 @@ typedef struct {
     ngx_http_agents_background_target_t   target;
     ngx_array_t                          *egress;       /* rules, or NULL */
     ngx_resolver_t                       *resolver;     /* NULL: literals and
-                                                           upstream{} names only */
+                                                           upstream{} names */
     ngx_msec_t                            resolver_timeout;
     ngx_msec_t                            discovery_timeout;
-    size_t                                max_body;     /* hard cap, per answer */
+    size_t                                max_body;     /* of an answer */
 } ngx_http_agents_mcp_conf_t;
 
 

@@ -58,7 +58,10 @@ ngx_http_agents_mcp_content_initialize(ngx_http_agents_mcp_reading_t *reading,
 
         if (strcmp(version, ngx_http_agents_mcp_content_versions[i]) == 0) {
 
-            strcpy(reading->version, ngx_http_agents_mcp_content_versions[i]);
+            /* they are dates, of one length */
+
+            memcpy(reading->version, version,
+                   NGX_HTTP_AGENTS_MCP_VERSION_LEN + 1);
 
             reading->has_tools = (ngx_http_agents_json_object(
                                       ngx_http_agents_json_object(result,
@@ -449,5 +452,6 @@ ngx_http_agents_mcp_content_size(ngx_http_agents_buf_t *text,
         len--;
     }
 
-    ngx_http_agents_buf_addf(text, ", %zu bytes", len / 4 * 3 + len % 4 * 3 / 4);
+    ngx_http_agents_buf_addf(text, ", %zu bytes",
+                             len / 4 * 3 + len % 4 * 3 / 4);
 }

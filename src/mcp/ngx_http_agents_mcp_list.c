@@ -1,6 +1,6 @@
 
-#include "ngx_http_agents_json.h"
 #include "ngx_http_agents_mcp_private.h"
+#include "ngx_http_agents_json.h"
 
 
 #define NGX_HTTP_AGENTS_MCP_LIST_PAGES  100

@@ -274,8 +274,8 @@ ngx_http_agents_catalog_plane_model(ngx_conf_t *cf,
     for (i = 0; i < plane->models.nelts; i++) {
         if (ngx_http_agents_catalog_plane_same(&model[i].name, &value[1])) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate model \"%V\", the first is in "
-                               "%s:%ui", &value[1], model[i].file,
+                               "duplicate model \"%V\" (the first is in "
+                               "%s:%ui)", &value[1], model[i].file,
                                model[i].line);
             return NGX_CONF_ERROR;
         }

@@ -152,8 +152,8 @@ ngx_http_agents_catalog_provider_create(ngx_conf_t *cf,
             && ngx_strncmp(p[i]->name.data, name->data, name->len) == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate agents_provider \"%V\", the first "
-                               "is in %s:%ui", name, p[i]->file, p[i]->line);
+                               "duplicate agents_provider \"%V\" (the first "
+                               "is in %s:%ui)", name, p[i]->file, p[i]->line);
             return NULL;
         }
     }

@@ -9,6 +9,13 @@
 #include "ngx_http_agents_db_pg.h"
 
 
+/*
+ * While a batch is under way, a timer that is not cancelable keeps an exiting
+ * worker: who waits for the answer may have no timer of its own.
+ */
+#define NGX_HTTP_AGENTS_DB_NGINX_GUARD  10000
+
+
 static char *ngx_http_agents_db_nginx_spec_sqlite(ngx_conf_t *cf,
     ngx_http_agents_db_spec_t *spec, ngx_str_t *path);
 static char *ngx_http_agents_db_nginx_spec_conninfo(ngx_conf_t *cf,
@@ -17,7 +24,10 @@ static char *ngx_http_agents_db_nginx_spec_option(ngx_conf_t *cf,
     ngx_http_agents_db_spec_t *spec, ngx_str_t *option);
 static ngx_int_t ngx_http_agents_db_nginx_prefix(const ngx_str_t *value,
     const char *prefix, ngx_str_t *rest);
+static void ngx_http_agents_db_nginx_submit(ngx_http_agents_db_t *db,
+    ngx_http_agents_db_batch_t *batch);
 static void ngx_http_agents_db_nginx_event_handler(ngx_event_t *ev);
+static void ngx_http_agents_db_nginx_guard_handler(ngx_event_t *ev);
 
 
 char *
@@ -110,8 +120,8 @@ ngx_http_agents_db_nginx_spec_conninfo(ngx_conf_t *cf, ngx_str_t *conninfo)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid PostgreSQL conninfo: %s; it should be as "
-                           "in \"postgres:host=/run/postgresql dbname=agents\"",
-                           err);
+                           "in \"postgres:host=/run/postgresql "
+                           "dbname=agents\"", err);
         return NGX_CONF_ERROR;
     }
 
@@ -214,12 +224,36 @@ void
 ngx_http_agents_db_nginx_init(ngx_http_agents_db_nginx_t *base,
     ngx_http_agents_tasks_t *tasks, ngx_log_t *log)
 {
+    base->db.submit = ngx_http_agents_db_nginx_submit;
     base->tasks = tasks;
     base->log = log;
 
     base->event.handler = ngx_http_agents_db_nginx_event_handler;
     base->event.data = base;
     base->event.log = log;
+
+    base->guard.handler = ngx_http_agents_db_nginx_guard_handler;
+    base->guard.data = base;
+    base->guard.log = log;
+}
+
+
+static void
+ngx_http_agents_db_nginx_submit(ngx_http_agents_db_t *db,
+    ngx_http_agents_db_batch_t *batch)
+{
+    ngx_http_agents_db_nginx_t  *base;
+
+    base = (ngx_http_agents_db_nginx_t *) db;
+
+    base->pending++;
+    base->guard.cancelable = 0;
+
+    if (!base->guard.timer_set) {
+        ngx_add_timer(&base->guard, NGX_HTTP_AGENTS_DB_NGINX_GUARD);
+    }
+
+    base->submit(base, batch);
 }
 
 
@@ -268,7 +302,24 @@ ngx_http_agents_db_nginx_event_handler(ngx_event_t *ev)
                           batch->error);
         }
 
+        base->pending--;
+
         batch->done(batch, batch->data);
+    }
+
+    /* nginx looks at this when it would leave; the timer itself may stay */
+
+    base->guard.cancelable = (base->pending == 0);
+}
+
+
+static void
+ngx_http_agents_db_nginx_guard_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_db_nginx_t  *base = ev->data;
+
+    if (base->pending) {
+        ngx_add_timer(ev, NGX_HTTP_AGENTS_DB_NGINX_GUARD);
     }
 }
 
@@ -278,6 +329,10 @@ ngx_http_agents_db_nginx_done(ngx_http_agents_db_nginx_t *base)
 {
     if (base->event.posted) {
         ngx_delete_posted_event(&base->event);
+    }
+
+    if (base->guard.timer_set) {
+        ngx_del_timer(&base->guard);
     }
 
     ngx_http_agents_db_nginx_line_free(&base->finished);

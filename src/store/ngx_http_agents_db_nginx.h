@@ -36,9 +36,10 @@ char *ngx_http_agents_db_nginx_spec(ngx_conf_t *cf,
     ngx_http_agents_db_spec_t *spec);
 
 /*
- * Opens the store in the background: batches submitted before it is there,
- * or while it is away, end as DB_UNAVAILABLE.  It comes, and comes back, by
- * itself.  NULL without memory.  "tasks" must outlive it.
+ * Opens the store in the background.  Batches submitted before it is there
+ * wait for how that ends, so that a reload refuses nothing; while it is away,
+ * they end as DB_UNAVAILABLE at once.  It comes, and comes back, by itself.
+ * NULL without memory.  "tasks" must outlive it.
  */
 ngx_http_agents_db_t *ngx_http_agents_db_nginx_open(
     const ngx_http_agents_db_spec_t *spec, ngx_http_agents_tasks_t *tasks,

@@ -34,12 +34,16 @@ typedef struct ngx_http_agents_db_nginx_s  ngx_http_agents_db_nginx_t;
 
 struct ngx_http_agents_db_nginx_s {
     ngx_http_agents_db_t              db;       /* first */
+    void                            (*submit)(ngx_http_agents_db_nginx_t *base,
+                                          ngx_http_agents_db_batch_t *batch);
     ngx_uint_t                      (*ready)(ngx_http_agents_db_nginx_t *base);
     void                            (*close)(ngx_http_agents_db_nginx_t *base);
     ngx_http_agents_tasks_t          *tasks;
     ngx_log_t                        *log;
     ngx_http_agents_db_nginx_line_t   finished;
     ngx_event_t                       event;    /* calls the callbacks */
+    ngx_uint_t                        pending;  /* submitted, not called back */
+    ngx_event_t                       guard;
 };
 
 

@@ -50,6 +50,7 @@ struct ngx_http_agents_db_nginx_sqlite_s {
     ngx_http_agents_db_sqlite_t              *inline_conn;
     ngx_http_agents_db_nginx_line_t           writes;
     ngx_http_agents_db_nginx_line_t           reads;
+    ngx_http_agents_db_nginx_line_t           early;    /* while OPENING */
 
     ngx_http_agents_task_t                    opener;
     ngx_int_t                                 opened;   /* of the last time */
@@ -59,8 +60,8 @@ struct ngx_http_agents_db_nginx_sqlite_s {
 };
 
 
-static void ngx_http_agents_db_nginx_sqlite_submit(ngx_http_agents_db_t *db,
-    ngx_http_agents_db_batch_t *batch);
+static void ngx_http_agents_db_nginx_sqlite_submit(
+    ngx_http_agents_db_nginx_t *base, ngx_http_agents_db_batch_t *batch);
 static void ngx_http_agents_db_nginx_sqlite_inline(
     ngx_http_agents_db_nginx_sqlite_t *store,
     ngx_http_agents_db_batch_t *batch);
@@ -79,6 +80,8 @@ static void ngx_http_agents_db_nginx_sqlite_reopen(
 static void ngx_http_agents_db_nginx_sqlite_opener_work(void *data,
     ngx_log_t *log);
 static void ngx_http_agents_db_nginx_sqlite_opener_done(void *data);
+static void ngx_http_agents_db_nginx_sqlite_early(
+    ngx_http_agents_db_nginx_sqlite_t *store);
 static void ngx_http_agents_db_nginx_sqlite_retry_handler(ngx_event_t *ev);
 static void ngx_http_agents_db_nginx_sqlite_close_all(
     ngx_http_agents_db_nginx_sqlite_t *store);
@@ -109,7 +112,7 @@ ngx_http_agents_db_nginx_sqlite_open(const ngx_http_agents_db_spec_t *spec,
 
     ngx_http_agents_db_nginx_init(&store->base, tasks, log);
 
-    store->base.db.submit = ngx_http_agents_db_nginx_sqlite_submit;
+    store->base.submit = ngx_http_agents_db_nginx_sqlite_submit;
     store->base.ready = ngx_http_agents_db_nginx_sqlite_ready;
     store->base.close = ngx_http_agents_db_nginx_sqlite_close;
 
@@ -144,12 +147,21 @@ ngx_http_agents_db_nginx_sqlite_open(const ngx_http_agents_db_spec_t *spec,
 
 
 static void
-ngx_http_agents_db_nginx_sqlite_submit(ngx_http_agents_db_t *db,
+ngx_http_agents_db_nginx_sqlite_submit(ngx_http_agents_db_nginx_t *base,
     ngx_http_agents_db_batch_t *batch)
 {
     ngx_http_agents_db_nginx_sqlite_t  *store;
 
-    store = (ngx_http_agents_db_nginx_sqlite_t *) db;
+    store = (ngx_http_agents_db_nginx_sqlite_t *) base;
+
+    if (store->state == NGX_HTTP_AGENTS_DB_NGINX_SQLITE_OPENING
+        && store->opened == NGX_OK)
+    {
+        /* it has not failed yet */
+
+        ngx_http_agents_db_nginx_line_push(&store->early, batch);
+        return;
+    }
 
     if (store->state != NGX_HTTP_AGENTS_DB_NGINX_SQLITE_OPEN) {
         ngx_http_agents_db_nginx_refuse(&store->base, batch,
@@ -405,6 +417,8 @@ ngx_http_agents_db_nginx_sqlite_opener_done(void *data)
         store->state = NGX_HTTP_AGENTS_DB_NGINX_SQLITE_OPEN;
         store->opened = NGX_OK;
         store->backoff = 0;
+
+        ngx_http_agents_db_nginx_sqlite_early(store);
         return;
     }
 
@@ -419,6 +433,20 @@ ngx_http_agents_db_nginx_sqlite_opener_done(void *data)
     store->backoff = ngx_http_agents_db_nginx_backoff(store->backoff);
 
     ngx_add_timer(&store->retry, store->backoff);
+
+    ngx_http_agents_db_nginx_sqlite_early(store);
+}
+
+
+/* It is known how the opening ended: those who waited for that go on. */
+
+static void
+ngx_http_agents_db_nginx_sqlite_early(ngx_http_agents_db_nginx_sqlite_t *store)
+{
+    while (store->early.n) {
+        ngx_http_agents_db_nginx_sqlite_submit(&store->base,
+                            ngx_http_agents_db_nginx_line_pop(&store->early));
+    }
 }
 
 
@@ -491,6 +519,7 @@ ngx_http_agents_db_nginx_sqlite_close(ngx_http_agents_db_nginx_t *base)
     ngx_http_agents_db_nginx_line_free(&store->writer.work);
     ngx_http_agents_db_nginx_line_free(&store->writes);
     ngx_http_agents_db_nginx_line_free(&store->reads);
+    ngx_http_agents_db_nginx_line_free(&store->early);
 
     ngx_http_agents_db_nginx_done(base);
 

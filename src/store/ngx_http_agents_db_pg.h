@@ -4,14 +4,15 @@
  * state machine that never waits.  An adapter (db_nginx_pg, db_poll) watches
  * the descriptor and the clock for it.  No nginx; one thread at a time.
  *
- *      connect()                  version read             version too low,
- *   CLOSED ──> CONNECTING ──> CHECKING ──> READY            no such table
- *     ^                        |    ^        |                    |
- *     |                        |    |        | a table is missing |
- *     |                        v    | check() v                   v
- *     |                      UNMIGRATED <─────────────────────────┘
- *     | close()
- *     └───── LOST <── any error of the connection, in any state
+ *   CLOSED -- connect() --> CONNECTING --> CHECKING    asks for the version
+ *
+ *   CHECKING --> READY           it will do
+ *   CHECKING --> UNMIGRATED      it is too low, or there is none
+ *   READY --> UNMIGRATED         a batch met a table that is not there
+ *   UNMIGRATED -- check() --> CHECKING
+ *
+ *   any state --> LOST           an error of the connection
+ *   any state -- close() --> CLOSED
  *
  * Batches are gathered and sent by flush().  What stands between two Syncs is
  * one transaction of the server: a write batch alone, or the reads that came

@@ -434,9 +434,12 @@ static void
 ngx_http_agents_db_pg_group_failed(ngx_http_agents_db_pg_t *pg,
     ngx_http_agents_db_pg_group_t *group, ngx_http_agents_db_batch_t *batch)
 {
-    char  error[sizeof(batch->error)];
+    char     error[sizeof(batch->error)];
+    int64_t  delay;
 
     memcpy(error, batch->error, sizeof(error));
+
+    delay = (int64_t) NGX_HTTP_AGENTS_DB_PG_BACKOFF << batch->attempts;
 
     batch->attempts++;
 
@@ -447,13 +450,11 @@ ngx_http_agents_db_pg_group_failed(ngx_http_agents_db_pg_t *pg,
 
         if (group->verdict == NGX_HTTP_AGENTS_DB_PG_STALE) {
             pg->stale = !pg->conf.no_prepare;
+            delay = 0;
         }
 
         if (batch->attempts < NGX_HTTP_AGENTS_DB_PG_ATTEMPTS) {
-            ngx_http_agents_db_pg_again(pg, batch, group->since,
-                  group->verdict == NGX_HTTP_AGENTS_DB_PG_STALE
-                      ? 0
-                      : NGX_HTTP_AGENTS_DB_PG_BACKOFF << (batch->attempts - 1));
+            ngx_http_agents_db_pg_again(pg, batch, group->since, delay);
             return;
         }
 

@@ -66,6 +66,8 @@ use AgentsTest::Server;
 our @EXPORT = (@Test::More::EXPORT, qw(uuid script));
 
 my $TOP = Cwd::abs_path(dirname(__FILE__) . '/../..');
+$ENV{PATH} .= ':/usr/sbin';     # nginx is where Debian's users do not look
+
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 our $PLANE = 'f79cbdae-4848-47ca-95e8-69588364d185';
@@ -536,7 +538,7 @@ sub finished {
         die "run: $answer->{status} $answer->{content}\n"
             unless $answer->{status} == 200;
         $now = $answer->{json};
-        return $now if $now->{status} =~ /^(?:completed|requires_action|failed)$/;
+        return $now if $now->{status} !~ /^(?:pending|running)$/;
         sleep $pause;
         $pause *= 1.3 if $pause < 0.2;
     }

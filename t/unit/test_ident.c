@@ -33,7 +33,7 @@ test_uuid(void)
             order = 0;
         }
 
-        strcpy(last, uuid);
+        memcpy(last, uuid, sizeof(last));
     }
 
     unit(form, "a new id is a version 7 UUID");

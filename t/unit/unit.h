@@ -44,7 +44,8 @@ unit(int ok, const char *name, ...)
 
 /* Two texts, shown where they differ; NULL equals NULL alone. */
 
-static inline int
+__attribute__((noinline, unused))
+static int
 unit_text(const char *got, const char *expected, const char *name)
 {
     int  ok;

@@ -16,17 +16,17 @@ package Test::Nginx::Socket;
 #     --- response_body chomp
 #     a
 #
-# Sections: main_config, post_main_config, http_config, config (an omitted one
-# of these is that of the block before), user_files, init, request (a text, or
-# by eval an array of requests and of packets), raw_request,
+# Sections: main_config, post_main_config, http_config, config (where that is
+# omitted, all four are those of the block before), user_files, init, request
+# (a text, or by eval an array of requests and of packets), raw_request,
 # pipelined_requests, more_headers, error_code, error_code_like, response_body,
 # response_body_like, response_body_unlike, response_body_filters,
 # response_headers, response_headers_like, raw_response_headers_like,
 # raw_response_headers_unlike, error_log, no_error_log (lines, or by eval
-# patterns), must_die, ignore_response, http09, abort, timeout, wait, log_level,
-# error_log_file, SKIP, ONLY, LAST.  Filters: eval, chomp, chop, lines, trim,
-# quotemeta.  $TEST_NGINX_* in configurations and requests come from the
-# environment; $TEST_NGINX_SERVER_PORT and $TEST_NGINX_SERVER_ROOT are set.
+# patterns), must_die, ignore_response, timeout, wait, log_level, SKIP, ONLY,
+# LAST.  Filters: eval, chomp, chop, lines, trim, quotemeta.  $TEST_NGINX_* in
+# configurations and requests come from the environment, where
+# TEST_NGINX_SERVER_PORT and TEST_NGINX_SERVER_ROOT are set.
 #
 # Differences: tests run in order; the server's folder is a private one and
 # its port a free one, unless TEST_NGINX_SERVROOT and TEST_NGINX_PORT say
@@ -58,6 +58,7 @@ my $root = $ENV{TEST_NGINX_SERVROOT}
            || File::Temp::tempdir('agents-t-XXXXXX', TMPDIR => 1);
 my $port = $ENV{TEST_NGINX_PORT} || free_port();
 my $owner = $$;
+$ENV{PATH} .= ':/usr/sbin';     # nginx is where Debian's users do not look
 $ENV{TEST_NGINX_SERVER_ROOT} = $root;
 $ENV{TEST_NGINX_SERVER_PORT} = $port;
 
@@ -643,9 +644,7 @@ sub requested {
         my $head = $packets->[0][0] =~ /^HEAD /;
 
         for (1 .. $responses) {
-            (my $r, $text) = exists $block->{http09}
-                ? ({ code => 200, head => '', headers => {}, body => $text }, '')
-                : parsed($text, $head);
+            (my $r, $text) = parsed($text, $head);
             check_response($block, $r, $i++, $many);
         }
     }

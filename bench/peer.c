@@ -1,0 +1,255 @@
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "peer.h"
+
+
+#define BENCH_REPLY_MAX  2048
+
+
+/* A reply that waits for its time. */
+typedef struct bench_peer_reply_s  bench_peer_reply_t;
+
+struct bench_peer_reply_s {
+    bench_timer_t        timer;
+    bench_peer_t        *peer;
+    bench_conn_t        *conn;          /* NULL: it has ended */
+    bench_peer_reply_t  *next;
+    bench_peer_reply_t **prev;
+    char                 text[BENCH_REPLY_MAX];
+};
+
+
+static void bench_peer_handler(bench_conn_t *conn,
+    const bench_message_t *message);
+static void bench_peer_gone(bench_peer_t *peer, bench_conn_t *conn);
+static void bench_peer_model(bench_peer_t *peer, bench_conn_t *conn,
+    const bench_message_t *message);
+static void bench_peer_later(bench_peer_t *peer, bench_conn_t *conn,
+    const char *text);
+static void bench_peer_later_handler(bench_timer_t *timer);
+static void bench_peer_mcp(bench_peer_t *peer, bench_conn_t *conn,
+    const bench_message_t *message);
+static void bench_peer_json(bench_conn_t *conn, const char *text);
+
+
+static const char  bench_peer_tools[] =
+    "{\"tools\": [{\"name\": \"add\", \"description\": \"Adds two numbers.\","
+    " \"inputSchema\": {\"type\": \"object\", \"properties\":"
+    " {\"a\": {\"type\": \"number\"}, \"b\": {\"type\": \"number\"}},"
+    " \"required\": [\"a\", \"b\"]}, \"annotations\":"
+    " {\"readOnlyHint\": true}}]}";
+
+static const char  bench_peer_initialize[] =
+    "{\"protocolVersion\": \"2025-06-18\", \"capabilities\": {\"tools\": {}},"
+    " \"serverInfo\": {\"name\": \"bench\", \"version\": \"1\"}}";
+
+static const char  bench_peer_result[] =
+    "{\"content\": [{\"type\": \"text\", \"text\": \"3\"}],"
+    " \"isError\": false}";
+
+
+int
+bench_peer_start(bench_peer_t *peer, bench_loop_t *loop, int port)
+{
+    return bench_listen(loop, port, bench_peer_handler, peer);
+}
+
+
+static void
+bench_peer_handler(bench_conn_t *conn, const bench_message_t *message)
+{
+    bench_peer_t *peer = conn->data;
+
+    if (message == NULL) {
+        bench_peer_gone(peer, conn);
+
+    } else if (strncmp(message->head, "POST /v1/", 9) == 0) {
+        bench_peer_model(peer, conn, message);
+
+    } else if (strncmp(message->head, "POST /mcp", 9) == 0) {
+        bench_peer_mcp(peer, conn, message);
+
+    } else {
+        bench_send(conn, "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n", 38);
+    }
+}
+
+
+static void
+bench_peer_gone(bench_peer_t *peer, bench_conn_t *conn)
+{
+    bench_peer_reply_t  *reply;
+
+    for (reply = peer->pending; reply != NULL; reply = reply->next) {
+        if (reply->conn == conn) {
+            reply->conn = NULL;
+        }
+    }
+}
+
+
+static void
+bench_peer_model(bench_peer_t *peer, bench_conn_t *conn,
+    const bench_message_t *message)
+{
+    char         text[1024], called[256];
+    int64_t      n, now;
+    const char  *p;
+
+    now = bench_now();
+    peer->inferences++;
+
+    n = 0;
+
+    for (p = message->body; (p = strstr(p, "\"role\":\"tool\"")); p++) {
+        n++;
+    }
+
+    if (n == 0) {
+        peer->first = now;
+
+    } else if (peer->called != 0) {
+        bench_samples_add(&peer->to_model, now - peer->called);
+        bench_samples_add(&peer->iteration, now - peer->replied);
+    }
+
+    peer->called = 0;
+
+    if (n < peer->tools) {
+        snprintf(called, sizeof(called),
+                 "null, \"tool_calls\": [{\"id\": \"call_%" PRId64 "\","
+                 " \"type\": \"function\", \"function\": {\"name\":"
+                 " \"bench-add\", \"arguments\": \"{\\\"a\\\": 1,"
+                 " \\\"b\\\": 2}\"}}]", ++peer->ids);
+    } else {
+        snprintf(called, sizeof(called), "\"One and two is three.\"");
+    }
+
+    snprintf(text, sizeof(text),
+             "{\"id\": \"chatcmpl-1\", \"object\": \"chat.completion\","
+             " \"created\": 0, \"model\": \"bench\", \"choices\":"
+             " [{\"index\": 0, \"message\": {\"role\": \"assistant\","
+             " \"content\": %s}, \"finish_reason\": \"%s\"}], \"usage\":"
+             " {\"prompt_tokens\": 10, \"completion_tokens\": 5,"
+             " \"total_tokens\": 15}}",
+             called, n < peer->tools ? "tool_calls" : "stop");
+
+    if (peer->model_delay != 0) {
+        bench_peer_later(peer, conn, text);
+        return;
+    }
+
+    bench_peer_json(conn, text);
+    peer->replied = bench_now();
+}
+
+
+static void
+bench_peer_later(bench_peer_t *peer, bench_conn_t *conn, const char *text)
+{
+    bench_peer_reply_t  *reply;
+
+    reply = bench_alloc(sizeof(bench_peer_reply_t));
+
+    reply->timer.handler = bench_peer_later_handler;
+    reply->timer.data = reply;
+    reply->peer = peer;
+    reply->conn = conn;
+    reply->next = peer->pending;
+    reply->prev = &peer->pending;
+
+    if (reply->next != NULL) {
+        reply->next->prev = &reply->next;
+    }
+
+    peer->pending = reply;
+
+    snprintf(reply->text, sizeof(reply->text), "%s", text);
+
+    bench_timer_add(conn->loop, &reply->timer, peer->model_delay);
+}
+
+
+static void
+bench_peer_later_handler(bench_timer_t *timer)
+{
+    bench_peer_reply_t *reply = timer->data;
+
+    if (reply->conn != NULL) {
+        bench_peer_json(reply->conn, reply->text);
+        reply->peer->replied = bench_now();
+    }
+
+    *reply->prev = reply->next;
+
+    if (reply->next != NULL) {
+        reply->next->prev = reply->prev;
+    }
+
+    free(reply);
+}
+
+
+static void
+bench_peer_mcp(bench_peer_t *peer, bench_conn_t *conn,
+    const bench_message_t *message)
+{
+    char         text[1024];
+    int64_t      now;
+    const char  *id, *result;
+
+    now = bench_now();
+    id = strstr(message->body, "\"id\":");
+
+    if (id == NULL) {
+        bench_send(conn, "HTTP/1.1 202 Accepted\r\n"
+                         "Content-Length: 0\r\n\r\n", 44);
+        return;
+    }
+
+    if (strstr(message->body, "\"tools/call\"")) {
+        result = bench_peer_result;
+        peer->calls++;
+
+        if (peer->replied != 0) {
+            bench_samples_add(&peer->to_tool, now - peer->replied);
+        }
+
+    } else if (strstr(message->body, "\"tools/list\"")) {
+        result = bench_peer_tools;
+
+    } else {
+        result = bench_peer_initialize;
+    }
+
+    snprintf(text, sizeof(text),
+             "{\"jsonrpc\": \"2.0\", \"id\": %ld, \"result\": %s}",
+             strtol(id + 5, NULL, 10), result);
+
+    bench_peer_json(conn, text);
+
+    if (result == bench_peer_result) {
+
+        /* what the tool itself took is not the module's */
+
+        peer->called = bench_now();
+        peer->replied += peer->called - now;
+    }
+}
+
+
+static void
+bench_peer_json(bench_conn_t *conn, const char *text)
+{
+    int   n;
+    char  answer[BENCH_REPLY_MAX];
+
+    n = snprintf(answer, sizeof(answer),
+                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                 "Content-Length: %zu\r\n\r\n%s", strlen(text), text);
+
+    bench_send(conn, answer, (size_t) n);
+}

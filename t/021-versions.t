@@ -1,0 +1,395 @@
+# What keeps a conversation in order: versions, one run at a time, repeated
+# client_op_ids, and many requests at the same moment on both workers.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AgentsTest;
+use AgentsTest::Burst;
+
+for my $store (AgentsTest->stores) {
+    # reuseport spreads connections over the workers by itself
+    my $t = AgentsTest->new(store => $store,
+        http => "    log_format pids '\$pid \$request_method \$status';\n"
+                . "    access_log logs/pids.log pids;\n",
+        replace => { "listen 127.0.0.1:%PORT%;" =>
+                     "listen 127.0.0.1:%PORT% reuseport;" });
+    $t->start;
+
+    subtest "versions on $store" => sub { versions($t) };
+    subtest "an active run on $store" => sub { active_run($t) };
+    subtest "a paused run on $store" => sub { paused_run($t) };
+    subtest "tool outputs on $store" => sub { tool_outputs($t) };
+    subtest "replay on $store" => sub { replay($t) };
+    subtest "mismatch on $store" => sub { mismatch($t) };
+    subtest "refused ids on $store" => sub { refused($t) };
+    subtest "the order of the checks on $store" => sub { order($t) };
+    subtest "20 at once, one version, $store" => sub { one_version($t) };
+    subtest "20 at once, one id, $store" => sub { one_id($t) };
+    subtest "20 conversations at once, $store" => sub { many($t) };
+    $t->clean("$store: no error logged");
+}
+
+done_testing;
+
+
+sub post_run {
+    my ($t, $c, $body) = @_;
+    return $t->post("/agents/conversations/$c->{id}/runs", $body);
+}
+
+
+sub is_conflict {
+    my ($answer, $version, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is $answer->{status}, 409, "$name: 409" or diag $answer->{content};
+    like $answer->{json}{type}, qr{/errors/version-conflict$}, 'type';
+    is $answer->{json}{title}, 'Version Conflict', 'title';
+    is $answer->{json}{current_version}, $version, 'current_version';
+    return;
+}
+
+
+sub is_refused {
+    my ($answer, $status, $slug, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is $answer->{status}, $status, $name || "$slug: $status"
+        or diag $answer->{content};
+    like $answer->{json}{type}, qr{/errors/\Q$slug\E$}, $slug;
+    is $answer->{headers}{'content-type'}, 'application/problem+json',
+       'a problem';
+    return;
+}
+
+
+sub versions {
+    my ($t) = @_;
+    my $c = $t->conversation;
+
+    for my $wrong (1, 5, 9_007_199_254_740_993) {
+        is_conflict(post_run($t, $c, $t->run_body($c, 'x',
+                    expected_version => $wrong)), 0, "expected $wrong");
+    }
+
+    $t->finished($t->run($c, 'one'));
+    my $stale = post_run($t, $c, $t->run_body($c, 'two'));
+    is_conflict($stale, 2, 'a stale version');
+    ok !exists $stale->{json}{active_run_id}, 'no active run';
+    ok !exists $stale->{json}{pending_run_id}, 'no pending run';
+    ok !defined $stale->{headers}{'retry-after'}, 'no Retry-After';
+
+    $c = $t->reread($c);
+    is $c->{version}, 2, 'a text exchange moves it by two';
+    is $t->finished($t->run($c, 'two'))->{status}, 'completed', 'the next';
+    is $t->reread($c)->{version}, 4, 'and two more';
+
+    my $page = $t->get("/agents/conversations/$c->{id}/messages?since=2");
+    is_deeply [ map { $_->{sequence_no} } @{$page->{json}{messages}} ],
+              [ 3, 4 ], 'the messages since';
+    $page = $t->get("/agents/conversations/$c->{id}/messages?since=99");
+    is_deeply $page->{json}{messages}, [], 'none above the version';
+    is $page->{json}{current_version}, 4, 'which is told';
+    return;
+}
+
+
+sub active_run {
+    my ($t) = @_;
+    my $c = $t->conversation;
+    my $run = $t->run($c, script({ text => 'late', delay => 0.6 }));
+
+    my $answer = post_run($t, $c, $t->run_body($c, 'x'));
+    is_conflict($answer, 0, 'a second run');
+    is $answer->{json}{active_run_id}, $run->{id}, 'active_run_id';
+    is $answer->{headers}{'retry-after'}, 1, 'Retry-After';
+
+    my $page = $t->get("/agents/conversations/$c->{id}/messages?since=0");
+    is_deeply $page->{json}{messages}, [], 'nothing of it is a message yet';
+    is $page->{json}{current_version}, 0, 'nor in the version';
+
+    is $t->finished($run)->{status}, 'completed', 'the first run ends well';
+    $c = $t->reread($c);
+    is $t->finished($t->run($c, 'x'))->{final_text}, 'echo: x',
+       'then the second may';
+    return;
+}
+
+
+sub ask_tool {
+    my ($t, @calls) = @_;
+    my $c = $t->conversation(mcp => '', tools => [ { name => 'ask',
+        input_schema => { type => 'object' } } ]);
+    my $run = $t->finished($t->run($c, script({ tools => \@calls },
+                                              { text => 'thanks' })));
+    return ($t->reread($c), $run);
+}
+
+
+sub outputs {
+    return { kind => 'tool_outputs', outputs => [
+        map { { tool_use_id => $_, content => "of $_" } } @_ ] };
+}
+
+
+sub paused_run {
+    my ($t) = @_;
+    my ($c, $run) = ask_tool($t, [ 'ask', {}, 'call_1' ]);
+    is $run->{status}, 'requires_action', 'it waits';
+
+    my $answer = post_run($t, $c, $t->run_body($c, 'never mind'));
+    is_conflict($answer, 2, 'a user message in between');
+    is $answer->{json}{pending_run_id}, $run->{id}, 'pending_run_id';
+    ok !exists $answer->{json}{active_run_id}, 'no active run';
+    ok !defined $answer->{headers}{'retry-after'}, 'no Retry-After';
+
+    my $next = $t->finished($t->run($c, outputs('call_1')));
+    is $next->{final_text}, 'thanks', 'the outputs resume it';
+    is $t->reread($c)->{version}, 4, 'from 2 to 4';
+    is $t->get("/agents/runs/$run->{id}")->{json}{status}, 'requires_action',
+       'the first run stays as it ended';
+    return;
+}
+
+
+sub tool_outputs {
+    my ($t) = @_;
+    my ($c, $run) = ask_tool($t, [ 'ask', {}, 'a' ], [ 'mcp-echo',
+                             { text => 'x' }, 'm' ], [ 'ask', {}, 'b' ]);
+    is_deeply [ map { $_->{tool_use_id} } @{$run->{pending_tool_calls}} ],
+              [ 'a', 'b' ], 'the caller\'s calls alone wait';
+
+    my @wrong = (
+        [ 'unknown-tool-use-id', 'a', 'b', 'c' ],
+        [ 'unknown-tool-use-id', 'A', 'b' ],
+        [ 'not-a-client-tool-call', 'a', 'b', 'm' ],
+        [ 'incomplete-tool-outputs', 'a' ],
+        [ 'incomplete-tool-outputs', 'a', 'b', 'b' ],
+    );
+    for (@wrong) {
+        my ($slug, @ids) = @$_;
+        is_refused(post_run($t, $c, $t->run_body($c, outputs(@ids))), 400,
+                   $slug, "answers for @ids");
+    }
+
+    is $t->finished($t->run($c, outputs('b', 'a')))->{final_text}, 'thanks',
+       'in any order';
+    is_refused(post_run($t, $c, $t->run_body($t->reread($c), outputs('a'))),
+               400, 'unknown-tool-use-id', 'with nothing pending');
+
+    my @turns = @{$t->messages($c)};
+    is_deeply [ map { $_->{role} } @turns ],
+              [ qw(user assistant tool tool assistant) ], 'two tool turns';
+    is_deeply [ map { $_->{run_id} } @turns[2, 3] ],
+              [ $run->{id}, $turns[4]{run_id} ], 'of two runs';
+    is_deeply [ map { join ' ', sort map { $_->{tool_use_id} }
+                @{$_->{content_blocks}} } @turns[2, 3] ], [ 'm', 'a b' ],
+              'each with its results';
+
+    my ($prompt) = grep { $_->{path} =~ /completions/ }
+                   reverse @{$t->mock->requests};
+    is_deeply [ sort map { $_->{tool_call_id} }
+                grep { $_->{role} eq 'tool' } @{$prompt->{json}{messages}} ],
+              [ 'a', 'b', 'm' ], 'the model sees all three';
+    return;
+}
+
+
+sub replay {
+    my ($t) = @_;
+    my $c = $t->conversation(name => 'replay');
+    my $body = $t->run_body($c, script({ text => 'once', delay => 0.3 }));
+    my $first = post_run($t, $c, $body);
+    is $first->{status}, 202, 'accepted';
+    ok !defined $first->{headers}{'idempotency-replayed'}, 'the first is none';
+
+    my $again = post_run($t, $c, $body);
+    is $again->{status}, 202, 'sent again while it runs';
+    is $again->{headers}{'idempotency-replayed'}, 'true', 'a replay';
+    is $again->{headers}{location}, $first->{headers}{location}, 'Location';
+    is $again->{json}{id}, $first->{json}{id}, 'the same run';
+
+    my $run = $t->finished($first->{json});
+    $again = post_run($t, $c, $body);
+    is $again->{status}, 202, 'sent again after its end';
+    is_deeply $again->{json}, $run, 'the run as it is now';
+
+    $body->{expected_version} = 77;
+    $body->{client_op_id} = uc $body->{client_op_id};
+    $body->{tool_choice} = { kind => 'auto' };
+    $body->{config_override} = undef;
+    $again = post_run($t, $c, $body);
+    is $again->{status}, 202, 'expected_version, case and defaults count not'
+        or diag $again->{content};
+    is $again->{json}{id}, $run->{id}, 'the same run';
+    is $t->reread($c)->{version}, 2, 'it ran once';
+
+    my $other = $t->conversation;
+    my $elsewhere = post_run($t, $other, { %$body, expected_version => 0 });
+    isnt $elsewhere->{json}{id}, $run->{id},
+         'in another conversation the id is free';
+    $t->finished($elsewhere->{json});
+    return;
+}
+
+
+sub mismatch {
+    my ($t) = @_;
+    my $c = $t->conversation;
+    my $body = $t->run_body($c, 'one', config_override => {
+                            temperature => 0.5, max_tokens => 100 });
+    my $run = $t->finished(post_run($t, $c, $body)->{json});
+
+    my %change = (
+        payload => { payload => { kind => 'user_message', text => 'two' } },
+        tool_choice => { tool_choice => { kind => 'any' } },
+        config_override => { config_override => { temperature => 0.6,
+                                                  max_tokens => 100 } },
+        'no config_override' => { config_override => undef },
+    );
+    for my $what (sort keys %change) {
+        is_refused(post_run($t, $c, { %$body, %{$change{$what}} }), 422,
+                   'idempotency-mismatch', "another $what");
+    }
+
+    is post_run($t, $c, $body)->{json}{id}, $run->{id}, 'the same one again';
+    my $sent = JSON::PP->new->encode($body);
+    my $id = $body->{client_op_id};
+    is post_run($t, $c, qq({"payload": {"text": "one", "kind": "user_message"},
+        "config_override": {"max_tokens": 100, "temperature": 5e-1},
+        "expected_version": 0, "client_op_id": "$id"}))->{json}{id},
+       $run->{id}, 'the order of the keys counts not';
+    return;
+}
+
+
+sub refused {
+    my ($t) = @_;
+    my $c = $t->conversation;
+    my $body = $t->run_body($c, 'at last');
+
+    is_conflict(post_run($t, $c, { %$body, expected_version => 3 }), 0,
+                'a wrong version');
+    is_refused(post_run($t, $c, { %$body, tool_choice =>
+        { kind => 'specific_tool', name => 'none' } }), 400,
+        'unknown-tool-choice-name');
+    is_refused(post_run($t, $c, { %$body, config_override =>
+        { model => 'no.such' } }), 400, 'invalid-effective-config');
+    is_refused(post_run($t, $c, { %$body, payload => outputs('x') }), 400,
+        'unknown-tool-use-id');
+    is_refused(post_run($t, $c, { %$body, nonsense => 1 }), 400,
+        'invalid-request');
+
+    is $t->reread($c)->{version}, 0, 'nothing was written';
+    my $answer = post_run($t, $c, $body);
+    is $answer->{status}, 202, 'none of them used the id up';
+    ok !defined $answer->{headers}{'idempotency-replayed'}, 'it is new';
+    is $t->finished($answer->{json})->{final_text}, 'echo: at last', 'it runs';
+    return;
+}
+
+
+# The first of several faults decides.
+sub order {
+    my ($t) = @_;
+    my $c = $t->conversation;
+    my $bad = { %{$t->run_body($c, 'x', expected_version => 9)},
+                config_override => { model => 'no.such' } };
+
+    is_refused($t->post('/agents/conversations/' . uuid() . '/runs',
+                        { %$bad, more => 1 }), 400, 'invalid-request',
+               'a bad body on a missing conversation');
+    is_refused($t->post('/agents/conversations/' . uuid() . '/runs', $bad),
+               404, 'not-found', 'then the conversation');
+    is_refused(post_run($t, $c, $bad), 409, 'version-conflict',
+               'then the version');
+    is_refused(post_run($t, $c, { %$bad, expected_version => 0,
+               tool_choice => { kind => 'specific_tool', name => 'none' } }),
+               400, 'invalid-effective-config', 'then the configuration');
+
+    my $run = $t->run($c, script({ text => 'x', delay => 0.4 }));
+    is_refused(post_run($t, $c, { %$bad, expected_version => 0 }), 409,
+               'version-conflict', 'the state comes before configuration');
+    $t->finished($run);
+    return;
+}
+
+
+sub workers_used {
+    my ($t, $what) = @_;
+    my %pids;
+    for (split /\n/, AgentsTest::slurp("$t->{prefix}/logs/pids.log")) {
+        $pids{$1}++ if /^(\d+) $what/;
+    }
+    return scalar keys %pids;
+}
+
+
+sub one_version {
+    my ($t) = @_;
+
+    for my $round (1 .. 3) {
+        my $c = $t->conversation;
+        my @answers = burst($t, map {
+            [ 'POST', "/agents/conversations/$c->{id}/runs",
+              $t->run_body($c, script({ text => "n$_", delay => 0.2 })) ]
+        } 1 .. 20);
+
+        my @won = grep { $_->{status} == 202 } @answers;
+        my @lost = grep { $_->{status} == 409 } @answers;
+        is scalar @won, 1, 'one is accepted';
+        is scalar @lost, 19, 'all others are conflicts'
+            or diag join ' ', map { $_->{status} } @answers;
+        is scalar(grep { !defined $_->{json}{current_version} } @lost), 0,
+           'each with current_version';
+        # a late one may find the run at its end already
+        is scalar(grep { $_->{json}{current_version} == 0
+                         && ($_->{json}{active_run_id} || '')
+                            ne $won[0]{json}{id} } @lost), 0,
+           'and the id of the run that won';
+
+        my $run = $t->finished($won[0]{json});
+        is $run->{status}, 'completed', 'that one completes';
+        is scalar @{$t->messages($c)}, 2, 'and is alone in the messages';
+    }
+    is workers_used($t, 'POST 409'), 2, 'both workers took part';
+    return;
+}
+
+
+sub one_id {
+    my ($t) = @_;
+    my $c = $t->conversation;
+    my $body = $t->run_body($c, script({ text => 'once', delay => 0.2 }));
+    $t->mock->forget;
+    my @answers = burst($t, map {
+        [ 'POST', "/agents/conversations/$c->{id}/runs", $body ] } 1 .. 20);
+
+    is scalar(grep { $_->{status} == 202 } @answers), 20, 'all are accepted'
+        or diag join ' ', map { $_->{status} } @answers;
+    my %ids = map { $_->{json}{id} => 1 } grep { $_->{json} } @answers;
+    is scalar keys %ids, 1, 'as one run';
+    is scalar(grep { ($_->{headers}{'idempotency-replayed'} || '') eq 'true' }
+              @answers), 19, 'nineteen are replays';
+
+    is $t->finished((keys %ids)[0])->{final_text}, 'once', 'it completes';
+    is $t->reread($c)->{version}, 2, 'once';
+    is scalar(grep { $_->{path} =~ /completions/ } @{$t->mock->requests}), 1,
+       'the model was asked once';
+    return;
+}
+
+
+sub many {
+    my ($t) = @_;
+    my @c = map { $t->conversation } 1 .. 20;
+    my @answers = burst($t, map {
+        [ 'POST', "/agents/conversations/$_->{id}/runs",
+          $t->run_body($_, "hello $_->{id}") ] } @c);
+    is scalar(grep { $_->{status} == 202 } @answers), 20, 'all are accepted';
+
+    my @wrong = grep { $t->finished($answers[$_]{json})->{final_text}
+                       ne "echo: hello $c[$_]{id}" } 0 .. 19;
+    is_deeply \@wrong, [], 'each gets its own answer';
+    return;
+}

@@ -1,0 +1,316 @@
+
+/*
+ * The chat completions protocol, by data: each file below data/openai/encode
+ * is a prompt and the body that it becomes, below decode a body and the reply,
+ * below fault an error and what it means.
+ */
+
+
+#include "ngx_http_agents_model.h"
+#include "ngx_http_agents_openai.h"
+#include "unit.h"
+#include "unit_data.h"
+
+
+static const char *const  stops[] = {
+    "done", "tool", "length", "refused", "filtered", "context", "malformed",
+    "paused"
+};
+
+static const char *const  faults[] = {
+    "fatal", "retry", "context", "filtered"
+};
+
+
+static json_t *
+load(const char *path)
+{
+    char    *data;
+    size_t   len;
+    json_t  *root;
+
+    data = unit_read(path, &len);
+    root = ngx_http_agents_json_load(data, len);
+
+    free(data);
+
+    if (root == NULL) {
+        printf("Bail out! %s is no JSON\n", path);
+        exit(1);
+    }
+
+    return root;
+}
+
+
+/* "choice" is absent, "any", or a tool's name. */
+
+static void
+prompt_read(ngx_http_agents_prompt_t *prompt, const json_t *data)
+{
+    const char  *choice;
+
+    memset(prompt, 0, sizeof(ngx_http_agents_prompt_t));
+
+    prompt->provider = "here";
+    prompt->model = "gpt";
+    prompt->max_tokens_field = ngx_http_agents_json_string(data,
+                                                  "max_tokens_field", NULL);
+    prompt->lacks = (unsigned) ngx_http_agents_json_integer(data, "lacks", 0);
+    prompt->system = ngx_http_agents_json_string(data, "system",
+                                                 &prompt->system_len);
+    prompt->messages = ngx_http_agents_json_array(data, "messages");
+    prompt->tools = ngx_http_agents_json_array(data, "tools");
+    prompt->format = ngx_http_agents_json_object(data, "format");
+    prompt->max_tokens = 100;
+    prompt->temperature = json_number_value(json_object_get(data,
+                                                            "temperature"));
+
+    choice = ngx_http_agents_json_string(data, "choice", NULL);
+
+    if (choice != NULL && strcmp(choice, "any") == 0) {
+        prompt->choice = NGX_HTTP_AGENTS_CHOICE_ANY;
+
+    } else if (choice != NULL) {
+        prompt->choice = NGX_HTTP_AGENTS_CHOICE_TOOL;
+        prompt->choice_name = choice;
+    }
+}
+
+
+static void
+show(const char *what, const json_t *value)
+{
+    char  *text;
+
+    text = ngx_http_agents_json_text(value, NULL);
+    printf("# %s: %s\n", what, text);
+    free(text);
+}
+
+
+static void
+test_encode(const char *path, const char *name)
+{
+    json_t                           *root, *body, *expected;
+    ngx_http_agents_prompt_t          prompt;
+    ngx_http_agents_model_request_t   request;
+
+    root = load(path);
+    prompt_read(&prompt, json_object_get(root, "prompt"));
+    expected = json_object_get(root, "body");
+
+    unit(ngx_http_agents_openai.encode(&prompt, &request) == 0
+         && strcmp(request.path, "/chat/completions") == 0
+         && request.nheaders == 2, "encode/%s: a request is made", name);
+
+    body = ngx_http_agents_json_load(request.body, request.body_len);
+
+    if (!unit(json_equal(body, expected), "encode/%s: its body", name)) {
+        show("     got", body);
+        show("expected", expected);
+    }
+
+    json_decref(body);
+    json_decref(root);
+    ngx_http_agents_model_request_clear(&request);
+}
+
+
+/* A body that is to be broken or odd stands as a string in the file. */
+
+static char *
+body_read(const json_t *root, size_t *len)
+{
+    json_t  *body;
+
+    body = json_object_get(root, "body");
+
+    if (json_is_string(body)) {
+        *len = json_string_length(body);
+        return strdup(json_string_value(body));
+    }
+
+    return ngx_http_agents_json_text(body, len);
+}
+
+
+static void
+test_decode(const char *path, const char *name)
+{
+    int                        rc;
+    char                      *body;
+    size_t                     len;
+    json_t                    *root, *expected, *usage;
+    const char                *why;
+    ngx_http_agents_buf_t      text;
+    ngx_http_agents_reply_t    reply;
+    ngx_http_agents_prompt_t   prompt;
+
+    root = load(path);
+    prompt_read(&prompt, root);
+    body = body_read(root, &len);
+    why = ngx_http_agents_json_string(root, "why", NULL);
+
+    ngx_http_agents_buf_init(&text);
+
+    rc = ngx_http_agents_openai.decode(&prompt, body, len, &reply, &text);
+
+    if (why != NULL) {
+        unit(rc == -1 && text.data != NULL && strstr(text.data, why) != NULL,
+             "decode/%s: is no reply", name);
+        printf("# %s\n", (text.data != NULL) ? text.data : "");
+
+    } else {
+        expected = json_object_get(root, "blocks");
+        usage = json_object_get(root, "usage");
+
+        if (!unit(rc == 0 && json_equal(reply.blocks, expected),
+                  "decode/%s: blocks", name))
+        {
+            printf("# %s\n", (text.data != NULL) ? text.data : "");
+            show("     got", reply.blocks);
+            show("expected", expected);
+        }
+
+        unit_text(stops[reply.stop],
+                  ngx_http_agents_json_string(root, "stop", NULL), "its stop");
+
+        unit(reply.prompt_tokens
+                == json_integer_value(json_array_get(usage, 0))
+             && reply.completion_tokens
+                == json_integer_value(json_array_get(usage, 1))
+             && reply.cache_read_tokens
+                == json_integer_value(json_array_get(usage, 2))
+             && reply.cache_write_tokens == 0,
+             "its usage");
+    }
+
+    ngx_http_agents_reply_clear(&reply);
+    ngx_http_agents_buf_free(&text);
+    json_decref(root);
+    free(body);
+}
+
+
+static void
+test_fault(const char *path, const char *name)
+{
+    char                           *body;
+    size_t                          len;
+    json_t                         *root;
+    ngx_http_agents_buf_t           why;
+    ngx_http_agents_model_fault_e   fault;
+
+    root = load(path);
+    body = body_read(root, &len);
+
+    ngx_http_agents_buf_init(&why);
+
+    fault = ngx_http_agents_openai.fault(
+                        (int) ngx_http_agents_json_integer(root, "status", 0),
+                        body, len, &why);
+
+    printf("# fault/%s\n", name);
+    unit_text(faults[fault], ngx_http_agents_json_string(root, "fault", NULL),
+              "its class");
+    unit_text(why.data, ngx_http_agents_json_string(root, "why", NULL),
+              "its message");
+
+    ngx_http_agents_buf_free(&why);
+    json_decref(root);
+    free(body);
+}
+
+
+static void
+test_format(const char *path, const char *name)
+{
+    int      strict;
+    json_t  *root, *schema, *wire, *expected, *before;
+
+    root = load(path);
+    schema = json_object_get(root, "schema");
+    expected = json_object_get(root, "wire");
+    before = json_deep_copy(schema);
+
+    wire = ngx_http_agents_openai_format_schema(schema, &strict);
+
+    unit(strict == json_is_true(json_object_get(root, "strict")),
+         "format/%s: strict or not", name);
+
+    if (!unit(json_equal(wire, (expected != NULL) ? expected : before),
+              "format/%s: on the wire", name))
+    {
+        show("     got", wire);
+    }
+
+    unit(json_equal(schema, before), "format/%s: the schema is untouched",
+         name);
+
+    json_decref(before);
+    json_decref(wire);
+    json_decref(root);
+}
+
+
+/* Whatever stands in a body, it is read or refused. */
+
+static void
+test_cut(void)
+{
+    size_t                     i, len;
+    ngx_http_agents_buf_t      why;
+    ngx_http_agents_reply_t    reply;
+    ngx_http_agents_prompt_t   prompt;
+
+    static const char  body[] =
+        "{\"choices\":[{\"finish_reason\":\"stop\",\"message\":{\"content\":"
+        "\"a\\u0000\",\"tool_calls\":[{\"id\":\"x\",\"function\":{\"name\":"
+        "\"n\",\"arguments\":\"{}\"}}]}}],\"usage\":{\"prompt_tokens\":-1}}";
+
+    memset(&prompt, 0, sizeof(ngx_http_agents_prompt_t));
+    ngx_http_agents_buf_init(&why);
+
+    len = sizeof(body) - 1;
+
+    for (i = 0; i < len; i++) {
+        if (ngx_http_agents_openai.decode(&prompt, body, i, &reply, &why) == 0)
+        {
+            break;
+        }
+
+        ngx_http_agents_reply_clear(&reply);
+        (void) ngx_http_agents_openai.fault(500, body, i, &why);
+    }
+
+    unit(i == len, "a body cut anywhere is no reply");
+    unit(ngx_http_agents_openai.decode(&prompt, body, len, &reply, &why) == 0
+         && reply.prompt_tokens == 0, "the whole of it is one");
+
+    ngx_http_agents_reply_clear(&reply);
+    ngx_http_agents_buf_free(&why);
+}
+
+
+int
+main(void)
+{
+    ngx_http_agents_json_init();
+
+    unit(ngx_http_agents_model_protocol("openai", 6) == &ngx_http_agents_openai
+         && ngx_http_agents_model_protocol("open", 4) == NULL
+         && ngx_http_agents_model_protocol_at(0) == &ngx_http_agents_openai
+         && ngx_http_agents_model_protocol_at(1) == NULL
+         && ngx_http_agents_model_protocol_at(2) == NULL,
+         "the protocol is found by its name");
+
+    unit(unit_each("openai/encode", ".json", test_encode) > 0, "encode");
+    unit(unit_each("openai/decode", ".json", test_decode) > 0, "decode");
+    unit(unit_each("openai/fault", ".json", test_fault) > 0, "fault");
+    unit(unit_each("openai/format", ".json", test_format) > 0, "format");
+
+    test_cut();
+
+    return unit_done();
+}

@@ -15,7 +15,9 @@ use warnings;
 use Cwd ();
 use File::Basename qw(dirname);
 use FindBin;
+use File::Temp ();
 use JSON::PP;
+use POSIX ();
 use Time::HiRes qw(sleep time);
 use lib dirname(__FILE__) . '/../t/lib';
 use AgentsTest ();
@@ -73,7 +75,7 @@ sub new {
 
     $self->{t} = AgentsTest->new(
         store => $spec, workers => $o{workers} || 2, mock => $peer,
-        main => "worker_rlimit_nofile 65536;\n"
+        main => 'worker_rlimit_nofile ' . files() . ";\n"
                 . 'thread_pool agents threads=4 max_queue=65536;',
         http => "keepalive_requests 100000000;\n"
                 . 'agents_thread_pool agents;',
@@ -90,6 +92,13 @@ sub new {
     $self->{t}->ctl('migrate');
     $self->{token} = $self->{t}->token;
     return $self;
+}
+
+
+# As many descriptors as this user may have, up to what is enough.
+sub files {
+    my ($n) = `sh -c 'ulimit -Hn'` =~ /^(\d+)/;
+    return defined $n && $n < 65536 ? $n : 65536;
 }
 
 
@@ -357,15 +366,17 @@ sub finish {
     $text = join '', readline $child->{out} unless defined $text;
     close $child->{out};
     delete $children{$child->{pid}};
+    return $text if $? == 0;
     die "$child->{command}[0] failed:\n",
-        AgentsTest::slurp($child->{err}->filename), $text, "\n" if $?;
-    return $text;
+        substr(AgentsTest::slurp($child->{err}->filename) || $text, 0, 500),
+        "\n";
 }
 
 
 END {
     local ($?, $!);
     kill 'TERM', keys %children if %children;
+    undef $cluster;
 }
 
 

@@ -78,11 +78,9 @@ sub port_is_free {
     return if IO::Socket::INET->new(LocalAddr => '127.0.0.1',
         LocalPort => $n, Proto => 'tcp', Listen => 1, ReuseAddr => 1);
     my $why = "$!";
-    my $hint = $n == $port ? 'PORT=9000 make run' : 'PORT=9000 make run moves'
-                                                    . ' both ports';
     print STDERR "127.0.0.1:$n cannot be used ($why): is something else"
                  . " listening there, or an earlier make run?\n"
-                 . "Another port: $hint\n";
+                 . "For two other ports, side by side: PORT=9000 make run\n";
     exit 1;
 }
 

@@ -31,7 +31,7 @@ typedef struct {
     ngx_msec_t                   inference_timeout;
     ngx_msec_t                   queue_timeout;     /* in line for a cluster */
     ngx_msec_t                   tool_timeout;
-    size_t                       tool_result_max;   /* bytes of a result's text */
+    size_t                       tool_result_max;   /* bytes of text */
     ngx_http_agents_mcp_conf_t   mcp;
 } ngx_http_agents_settings_t;
 

@@ -47,7 +47,8 @@
 #define NGX_HTTP_AGENTS_INCIDENT_CONTEXT        "AgentLoopContextOverflow"
 #define NGX_HTTP_AGENTS_INCIDENT_TIMEOUT        "AgentLoopRunTimeout"
 #define NGX_HTTP_AGENTS_INCIDENT_QUEUE          "AgentLoopQueueTimeout"
-#define NGX_HTTP_AGENTS_INCIDENT_CONFIG         "AgentLoopInvalidEffectiveConfig"
+#define NGX_HTTP_AGENTS_INCIDENT_CONFIG                                       \
+    "AgentLoopInvalidEffectiveConfig"
 #define NGX_HTTP_AGENTS_INCIDENT_ABANDONED      "AgentLoopAbandoned"
 #define NGX_HTTP_AGENTS_INCIDENT_INTERNAL       "AgentLoopInternal"
 

@@ -343,7 +343,8 @@ test_structured(void)
     unit(strstr(loop.request.body, "does not match the required schema")
          != NULL, "    with the reason");
     unit(json_array_size(loop.messages) == 1, "    in this prompt alone");
-    unit(says("```json\\n{\\\"n\\\": 8}\\n```") == FINISH, "    a fence is taken");
+    unit(says("```json\\n{\\\"n\\\": 8}\\n```") == FINISH,
+         "    a fence is taken");
     ngx_http_agents_loop_end(&loop);
     unit_text(loop.final_output, "{\"n\":8}", "    as the output");
     unit(loop.sequence == 6 && loop.progress.iterations_used == 2,
@@ -352,7 +353,8 @@ test_structured(void)
     start(schema, NULL);
     ngx_http_agents_loop_tools(&loop);
     says("{}");
-    unit(says("{\\\"n\\\": \\\"x\\\"}") == FINISH, "two answers that do not fit");
+    unit(says("{\\\"n\\\": \\\"x\\\"}") == FINISH,
+         "two answers that do not fit");
     failed(NGX_HTTP_AGENTS_INCIDENT_SCHEMA_DECODE, 6, "    fail the run");
     unit(strstr(loop.message.data, "/n") != NULL, "    naming the place");
 }

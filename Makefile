@@ -7,7 +7,7 @@
 #   make test      unit tests and t/*.t; T="t/001-load.t" runs some of them
 #   make asan      the same under AddressSanitizer and UBSan, in build/asan
 #   make lint      the compiler's analyzer and the project's own rules
-#   make bench     measurements
+#   make bench     measurements; B="--only polls" takes some of them
 #   make deps      what all of these need; each installs its own by itself
 #   make clean     removes build/
 
@@ -17,6 +17,7 @@ DATA      ?= $(BUILD)/run
 PORT      ?= 8080
 SANITIZE  ?=
 T         ?=
+B         ?=
 
 # nginx is where Debian's users do not look
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -133,12 +134,22 @@ lint: | $(BUILD)/.deps-lint
 	    --inline-suppr --suppressions-list=util/cppcheck.txt \
 	    -j2 $(INCLUDES) src agentsctl *.c
 
-bench: all | $(BUILD)/.deps-test
-	@bench/run --build $(BUILD)
+bench: all $(BUILD)/bench/load $(BUILD)/bench/statements \
+    | $(BUILD)/.deps-bench
+	@bench/run --build $(BUILD) $(B)
+
+$(BUILD)/bench/load: $(addprefix $(BUILD)/obj/bench/, \
+    load.o client.o peer.o net.o samples.o)
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(LINK) -o $@ $^
+
+$(BUILD)/bench/statements: $(BUILD)/obj/bench/statements.o $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	@$(CC) $(FLAGS) $(LINK) -o $@ $^ $$(pkg-config --libs $(PKGS)) -lpthread -lm
 
 # ---- set-up ----
 
-deps: $(addprefix $(BUILD)/.deps-,build run test lint)
+deps: $(addprefix $(BUILD)/.deps-,build run test lint bench)
 
 $(BUILD)/.deps-%: util/deps
 	@mkdir -p $(BUILD)

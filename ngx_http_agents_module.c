@@ -11,12 +11,12 @@
 
 #include "ngx_http_agents_access.h"
 #include "ngx_http_agents_auth.h"
+#include "ngx_http_agents_directives.h"
 #include "ngx_http_agents_egress.h"
 #include "ngx_http_agents_errors.h"
 #include "ngx_http_agents_filter.h"
 #include "ngx_http_agents_gate.h"
 #include "ngx_http_agents_http.h"
-#include "ngx_http_agents_routes.h"
 #include "ngx_http_agents_variables.h"
 
 
@@ -36,17 +36,11 @@ static char *ngx_http_agents_store(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_agents_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_agents_docs_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_agents_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_agents_data_plane(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_agents_api(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_agents_auth(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_agents_mcp_location(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_agents_mcp_allow(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -92,18 +86,18 @@ static ngx_command_t  ngx_http_agents_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_agents_main_conf_t, lease),
-      NULL },
+      (void *) &ngx_http_agents_directives_lease },
 
     { ngx_string("agents_drain_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_agents_main_conf_t, drain_timeout),
-      NULL },
+      (void *) &ngx_http_agents_directives_drain },
 
     { ngx_string("agents_docs_url"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_agents_docs_url,
+      ngx_http_agents_directives_docs_url,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -124,7 +118,7 @@ static ngx_command_t  ngx_http_agents_commands[] = {
 
     { ngx_string("agents_api"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
-      ngx_http_agents_api,
+      ngx_http_agents_directives_api,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -138,7 +132,7 @@ static ngx_command_t  ngx_http_agents_commands[] = {
 
     { ngx_string("agents_mcp_location"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_agents_mcp_location,
+      ngx_http_agents_directives_mcp_location,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -176,49 +170,49 @@ static ngx_command_t  ngx_http_agents_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_agents_loc_conf_t, run_timeout),
-      NULL },
+      (void *) &ngx_http_agents_directives_timeout },
 
     { ngx_string("agents_inference_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_agents_loc_conf_t, inference_timeout),
-      NULL },
+      (void *) &ngx_http_agents_directives_timeout },
 
     { ngx_string("agents_queue_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_agents_loc_conf_t, queue_timeout),
-      NULL },
+      (void *) &ngx_http_agents_directives_timeout },
 
     { ngx_string("agents_discovery_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_agents_loc_conf_t, discovery_timeout),
-      NULL },
+      (void *) &ngx_http_agents_directives_timeout },
 
     { ngx_string("agents_tool_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_agents_loc_conf_t, tool_timeout),
-      NULL },
+      (void *) &ngx_http_agents_directives_timeout },
 
     { ngx_string("agents_tool_result_max"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_agents_loc_conf_t, tool_result_max),
-      NULL },
+      (void *) &ngx_http_agents_directives_size },
 
     { ngx_string("agents_mcp_body_max"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_agents_loc_conf_t, mcp_body_max),
-      NULL },
+      (void *) &ngx_http_agents_directives_size },
 
     { ngx_string("agents_errors"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
@@ -337,12 +331,6 @@ ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_msec_value(amcf->lease, 30000);
     ngx_conf_init_msec_value(amcf->drain_timeout, 10000);
-
-    if (amcf->lease < 1000 || amcf->lease > 3600000) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"agents_lease\" must be from 1s to 1h");
-        return NGX_CONF_ERROR;
-    }
 
     if (amcf->pool_name.len == 0) {
         ngx_str_set(&amcf->pool_name, "default");
@@ -629,38 +617,6 @@ ngx_http_agents_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_agents_docs_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_agents_main_conf_t *amcf = conf;
-
-    ngx_str_t  url;
-
-    if (amcf->docs_url.len != 0) {
-        return "is duplicate";
-    }
-
-    url = ((ngx_str_t *) cf->args->elts)[1];
-
-    if (ngx_strncmp(url.data, "http://", 7) != 0
-        && ngx_strncmp(url.data, "https://", 8) != 0)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid url \"%V\": it must start with "
-                           "\"http://\" or \"https://\"", &url);
-        return NGX_CONF_ERROR;
-    }
-
-    while (url.len != 0 && url.data[url.len - 1] == '/') {
-        url.len--;
-    }
-
-    amcf->docs_url = url;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
 ngx_http_agents_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_agents_main_conf_t *amcf = conf;
@@ -679,95 +635,9 @@ ngx_http_agents_data_plane(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_agents_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_agents_loc_conf_t *alcf = conf;
-
-    ngx_str_t                     *value, name;
-    ngx_uint_t                     i;
-    ngx_http_core_loc_conf_t      *clcf;
-    ngx_http_agents_settings_t    *settings, **apis;
-    ngx_http_agents_main_conf_t   *amcf;
-
-    if (alcf->api) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (cf->args->nelts > 1) {
-        name = value[1];
-
-    } else {
-        ngx_str_set(&name, "default");
-    }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
-
-    apis = amcf->apis->elts;
-
-    for (i = 0; i < amcf->apis->nelts; i++) {
-        if (apis[i]->name.len == name.len
-            && ngx_strncmp(apis[i]->name.data, name.data, name.len) == 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "there is an \"agents_api\" named \"%V\" "
-                               "already: give each its own name, as in "
-                               "\"agents_api NAME;\"", &name);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    settings = ngx_pcalloc(cf->pool, sizeof(ngx_http_agents_settings_t));
-    apis = ngx_array_push(amcf->apis);
-    if (settings == NULL || apis == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    settings->name = name;
-    *apis = settings;
-
-    alcf->api = 1;
-    alcf->settings = settings;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_agents_routes_handler;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
 ngx_http_agents_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_agents_auth_directive(cf, conf);
-}
-
-
-static char *
-ngx_http_agents_mcp_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_agents_loc_conf_t *alcf = conf;
-
-    ngx_str_t  *value;
-
-    if (alcf->mcp_location.data != NULL) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].data[0] != '/') {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid location \"%V\": it must start with "
-                           "\"/\" and name an internal location of this "
-                           "server", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    alcf->mcp_location = value[1];
-
-    return NGX_CONF_OK;
 }
 
 

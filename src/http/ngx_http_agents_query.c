@@ -62,7 +62,10 @@ ngx_http_agents_query_read(ngx_http_request_t *r,
 }
 
 
-/* What is longer than any name or number is empty: it is none of them. */
+/*
+ * What is longer than any name or number, or has a NUL in it, is empty: it is
+ * none of them.
+ */
 
 static void
 ngx_http_agents_query_decode(u_char *p, u_char *last, u_char *text)
@@ -73,6 +76,10 @@ ngx_http_agents_query_decode(u_char *p, u_char *last, u_char *text)
 
     if (last - p <= NGX_HTTP_AGENTS_QUERY_LEN) {
         ngx_unescape_uri(&dst, &p, last - p, 0);
+    }
+
+    if (ngx_strlchr(text, dst, '\0') != NULL) {
+        dst = text;
     }
 
     *dst = '\0';

@@ -153,45 +153,33 @@ ngx_http_agents_run_view_live(ngx_http_agents_buf_t *buf,
 
 
 /*
- * The parts of a tool turn, one per result, are one turn.  It grows in call
- * order: a result shows once all those before it are there.
+ * The parts of a tool turn, one per result, are one turn: what has returned so
+ * far, in the order of the calls.
  */
 
 static void
 ngx_http_agents_run_view_turns(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_db_batch_t *batch, size_t statement)
 {
-    size_t                     i, n, turns;
-    int64_t                    sequence_no, next;
+    size_t                     i, n;
+    int64_t                    sequence_no;
     ngx_http_agents_message_t  part;
 
     n = ngx_http_agents_db_rows(batch, statement) - 1;
-    turns = 0;
-    next = 0;
     sequence_no = 0;
 
     for (i = 0; i < n; i++) {
         ngx_http_agents_runs_read_live(batch, statement, i, &part);
 
-        if (turns != 0 && part.sequence_no == sequence_no) {
-
-            if (part.part == next) {
-                ngx_http_agents_run_view_blocks(buf, &part.content, 1);
-                next++;
-            }
-
+        if (i != 0 && part.sequence_no == sequence_no) {
+            ngx_http_agents_run_view_blocks(buf, &part.content, 1);
             continue;
         }
 
-        if (part.part != 0) {
-            continue;
-        }
-
-        if (turns++ != 0) {
+        if (i != 0) {
             ngx_http_agents_buf_adds(buf, "]},");
         }
 
-        next = 1;
         sequence_no = part.sequence_no;
 
         ngx_http_agents_json_begin(buf);
@@ -203,7 +191,7 @@ ngx_http_agents_run_view_turns(ngx_http_agents_buf_t *buf,
         ngx_http_agents_run_view_blocks(buf, &part.content, 0);
     }
 
-    if (turns != 0) {
+    if (n != 0) {
         ngx_http_agents_buf_adds(buf, "]}");
     }
 }

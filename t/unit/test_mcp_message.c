@@ -15,7 +15,7 @@ start(ngx_http_agents_mcp_reading_t *r, ngx_http_agents_mcp_method_e method,
     r->len = strlen(text);
     r->id = 7;
     r->method = method;
-    strcpy(r->alias, "srv");
+    memcpy(r->alias, "srv", sizeof("srv"));
 }
 
 
@@ -166,8 +166,9 @@ matching(void)
 static void
 errors(void)
 {
-    char                           *text;
-    ngx_http_agents_mcp_reading_t   r;
+    int                            i;
+    ngx_http_agents_buf_t          buf;
+    ngx_http_agents_mcp_reading_t  r;
 
     start(&r, NGX_HTTP_AGENTS_MCP_CALL,
           "{\"id\":7,\"error\":{\"code\":-32602,\"message\":\"no\"}}");
@@ -184,17 +185,21 @@ errors(void)
     unit_text(r.message, "invalid_token", "its text");
     ngx_http_agents_mcp_message_free(&r);
 
-    text = malloc(4100);
-    memset(text, ' ', 4100);
-    strcpy(text, "{\"id\":7,\"error\":\"");
-    memset(text + 17, 'x', 1999);
-    strcpy(text + 17 + 1999, "\xc3\xa4\xc3\xa4\"}");
-    start(&r, NGX_HTTP_AGENTS_MCP_CALL, text);
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_buf_adds(&buf, "{\"id\":7,\"error\":\"");
+
+    for (i = 0; i < 1999; i++) {
+        ngx_http_agents_buf_addc(&buf, 'x');
+    }
+
+    ngx_http_agents_buf_adds(&buf, "\xc3\xa4\xc3\xa4\"}");
+
+    start(&r, NGX_HTTP_AGENTS_MCP_CALL, buf.data);
     ngx_http_agents_mcp_message_read(&r);
     unit(r.message != NULL && strlen(r.message) == 1999,
          "a long message is cut at a character");
     ngx_http_agents_mcp_message_free(&r);
-    free(text);
+    ngx_http_agents_buf_free(&buf);
 }
 
 

@@ -1,0 +1,195 @@
+
+/*
+ * Directives that do more than fill a slot.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_agents_directives.h"
+#include "ngx_http_agents_http.h"
+#include "ngx_http_agents_routes.h"
+
+
+static char *ngx_http_agents_directives_check_time(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_agents_directives_check_size(ngx_conf_t *cf, void *post,
+    void *data);
+
+
+const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_lease = {
+    ngx_http_agents_directives_check_time, 1000, 3600000
+};
+
+
+const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_drain = {
+    ngx_http_agents_directives_check_time, 0, 3600000
+};
+
+
+const ngx_http_agents_directives_bounds_t
+    ngx_http_agents_directives_timeout =
+{
+    ngx_http_agents_directives_check_time, 1, 86400000
+};
+
+
+const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_size = {
+    ngx_http_agents_directives_check_size, 1024, 1024 * 1024 * 1024
+};
+
+
+char *
+ngx_http_agents_directives_docs_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_agents_main_conf_t *amcf = conf;
+
+    ngx_str_t  url;
+
+    if (amcf->docs_url.len != 0) {
+        return "is duplicate";
+    }
+
+    url = ((ngx_str_t *) cf->args->elts)[1];
+
+    if (ngx_strncmp(url.data, "http://", 7) != 0
+        && ngx_strncmp(url.data, "https://", 8) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid url \"%V\": it must start with "
+                           "\"http://\" or \"https://\"", &url);
+        return NGX_CONF_ERROR;
+    }
+
+    while (url.len != 0 && url.data[url.len - 1] == '/') {
+        url.len--;
+    }
+
+    amcf->docs_url = url;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    ngx_str_t                     *value, name;
+    ngx_uint_t                     i;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_agents_settings_t    *settings, **apis;
+    ngx_http_agents_main_conf_t   *amcf;
+
+    if (alcf->api) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts > 1) {
+        name = value[1];
+
+    } else {
+        ngx_str_set(&name, "default");
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
+
+    apis = amcf->apis->elts;
+
+    for (i = 0; i < amcf->apis->nelts; i++) {
+        if (apis[i]->name.len == name.len
+            && ngx_strncmp(apis[i]->name.data, name.data, name.len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "there is an \"agents_api\" named \"%V\" "
+                               "already: give each its own name, as in "
+                               "\"agents_api NAME;\"", &name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    settings = ngx_pcalloc(cf->pool, sizeof(ngx_http_agents_settings_t));
+    apis = ngx_array_push(amcf->apis);
+    if (settings == NULL || apis == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    settings->name = name;
+    *apis = settings;
+
+    alcf->api = 1;
+    alcf->settings = settings;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_agents_routes_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_agents_directives_mcp_location(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->mcp_location.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid location \"%V\": it must start with "
+                           "\"/\" and name an internal location of this "
+                           "server", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    alcf->mcp_location = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_directives_check_time(ngx_conf_t *cf, void *post, void *data)
+{
+    const ngx_http_agents_directives_bounds_t *bounds = post;
+    ngx_msec_t *time = data;
+
+    if (*time < bounds->min || *time > bounds->max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the time must be from %uims to %uims",
+                           bounds->min, bounds->max);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_directives_check_size(ngx_conf_t *cf, void *post, void *data)
+{
+    const ngx_http_agents_directives_bounds_t *bounds = post;
+    size_t *size = data;
+
+    if (*size < bounds->min || *size > bounds->max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the size must be at least %ui and at most %ui "
+                           "bytes", bounds->min, bounds->max);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

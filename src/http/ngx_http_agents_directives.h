@@ -1,0 +1,47 @@
+
+/*
+ * Directives that do more than fill a slot: nginx's own signature, while the
+ * configuration is read.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_DIRECTIVES_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_DIRECTIVES_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* Bounds of a time or a size: the "post" of nginx's own slot functions. */
+typedef struct {
+    ngx_conf_post_handler_pt  handler;
+    ngx_uint_t                min;      /* milliseconds, bytes */
+    ngx_uint_t                max;
+} ngx_http_agents_directives_bounds_t;
+
+
+extern const ngx_http_agents_directives_bounds_t
+    ngx_http_agents_directives_lease;
+extern const ngx_http_agents_directives_bounds_t
+    ngx_http_agents_directives_drain;
+extern const ngx_http_agents_directives_bounds_t
+    ngx_http_agents_directives_timeout;
+extern const ngx_http_agents_directives_bounds_t
+    ngx_http_agents_directives_size;
+
+
+/* agents_docs_url URL: of the main configuration. */
+char *ngx_http_agents_directives_docs_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* agents_api [NAME]: makes the location serve the API. */
+char *ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* agents_mcp_location URI */
+char *ngx_http_agents_directives_mcp_location(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+
+#endif /* _NGX_HTTP_AGENTS_DIRECTIVES_H_INCLUDED_ */

@@ -1,0 +1,318 @@
+# MCP servers that refuse, hang, cut off, redirect, say too much or nothing:
+# a call that fails is an is_error result, a server that cannot be discovered
+# ends the run, and neither hangs nor harms a worker.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AgentsTest;
+use Time::HiRes qw(time);
+
+my $down = AgentsTest::free_port();
+my $good = AgentsTest::Mcp::handler();
+my $json = JSON::PP->new->canonical;
+
+# what a server may do to tools/call, or to any method: "/odd/NAME"
+my %odd = (
+    'redirect' => { status => 307, headers => { Location => '/mcp' } },
+    'status-401' => { status => 401, body => 'who are you?',
+                      headers => { 'WWW-Authenticate' => 'Bearer' } },
+    'status-403' => { status => 403, json => { error => 'forbidden' } },
+    'status-404' => { status => 404, body => '' },
+    'status-503' => { status => 503, body => "<html>busy</html>" },
+    'html' => { body => '<html>hello</html>',
+                headers => { 'Content-Type' => 'text/html' } },
+    'empty' => { body => '', headers => {
+                 'Content-Type' => 'application/json' } },
+    'accepted' => { status => 202 },
+    'null' => { json => undef },
+    'number' => { json => 7 },
+    'deep' => { body => '[' x 100_000, headers => {
+                'Content-Type' => 'application/json' } },
+    'no-result' => sub { { json => { jsonrpc => '2.0', id => $_[0] } } },
+    'other-id' => sub { answer("x$_[0]") },
+    'string-id' => sub { answer("$_[0]") },
+    'null-id' => sub { answer(undef) },
+    'bad-result' => sub { { json => { jsonrpc => '2.0', id => $_[0],
+                                      result => 'text' } } },
+    'hang-body' => { body => '{"jsonrpc"', length => 100, hang => 1 },
+    'trickle' => { chunks => [ map { [ 0.4, ' ' ] } 1 .. 40 ], headers => {
+                   'Content-Type' => 'application/json' } },
+    'sse-end' => { body => ": nothing\n\n", headers => {
+                   'Content-Type' => 'text/event-stream' } },
+    'sse-other' => sub { sse(answer("x$_[0]")) },
+    'sse-nonsense' => { body => "data: {nonsense\n\n", headers => {
+                        'Content-Type' => 'text/event-stream' } },
+    'sse-half' => { body => 'data: {"jsonrpc": "2.0"', headers => {
+                    'Content-Type' => 'text/event-stream' } },
+    'sse-hang' => { chunks => [ [ 0, ": wait\n\n" ] ], hang => 1,
+                    headers => { 'Content-Type' => 'text/event-stream' } },
+    'sse-endless' => { chunks => [ map { [ 0, ': ' . 'x' x 500_000
+                                           . "\n\n" ] } 1 .. 40 ],
+                       headers => { 'Content-Type' => 'text/event-stream' } },
+    'header' => { headers => { 'X-Long' => 'x' x 60_000 }, json => {} },
+);
+
+my $t = AgentsTest->new(
+    location => 'agents_tool_timeout 2s; agents_discovery_timeout 2s;',
+    handlers => { map({ my $name = $_; (
+        "/call/$name" => sub { odd($_[0], $name, 'tools/call') },
+        "/init/$name" => sub { odd($_[0], $name, 'initialize') },
+        "/list/$name" => sub { odd($_[0], $name, 'tools/list') },
+    ) } keys %odd) })->start;
+
+# of the servers' doing
+$t->allow(qr/while (?:reading|sending|connecting).*upstream/,
+          qr/upstream (?:prematurely|timed out|sent)/);
+my @workers = $t->workers;
+
+my @scripted = qw(hang cut reset garbage error big status);
+my %calls = map { ($_ => start_call($t->mock->url("/call/$_"))) } keys %odd;
+$calls{"scripted $_"} = start_call($t->mcp("/$_-call")) for @scripted;
+
+subtest "a call: $_" => sub { call_fails($_) } for sort keys %calls;
+subtest 'slow, but in time' => \&slow;
+subtest 'a tool that says it failed' => \&is_error;
+subtest 'a result that is too long' => \&too_long;
+subtest 'an error of the protocol' => \&protocol_error;
+subtest 'one of several' => \&one_of_several;
+
+my %lost = map { my $m = $_;
+    map { ("$m: $_" => start($t->mock->url("/$m/$_"))) } keys %odd }
+    qw(init list);
+for my $method ('initialize', 'list') {
+    $lost{"$method: scripted $_"} = start($t->mcp("/$_-$method"))
+        for @scripted;
+}
+$lost{'down'} = start("http://127.0.0.1:$down/mcp");
+
+subtest "discovery: $_" => sub { not_discovered($_) } for sort keys %lost;
+subtest 'one server of two' => \&one_server;
+subtest 'egress' => \&egress;
+subtest 'the workers' => \&workers;
+$t->clean;
+
+done_testing;
+
+
+sub answer {
+    my ($id) = @_;
+    return { json => { jsonrpc => '2.0', id => $id, result => {
+             protocolVersion => '2025-06-18', capabilities => { tools => {} },
+             serverInfo => { name => 'x', version => '1' }, tools => [],
+             content => [ { type => 'text', text => 'not for you' } ] } } };
+}
+
+
+sub sse {
+    my ($answer) = @_;
+    return { body => 'data: ' . $json->encode($answer->{json}) . "\n\n",
+             headers => { 'Content-Type' => 'text/event-stream' } };
+}
+
+
+sub odd {
+    my ($req, $name, $method) = @_;
+    my $message = $req->{json};
+    return $good->($req) unless ref $message eq 'HASH'
+                                && ($message->{method} || '') eq $method;
+    my $what = $odd{$name};
+    return ref $what eq 'CODE' ? $what->($message->{id}) : { %$what };
+}
+
+
+sub servers { return [ map { { alias => "s$_", url => $_[$_] } } 0 .. $#_ ] }
+
+
+sub start {
+    my ($url) = @_;
+    my $c = $t->conversation(mcp_servers => servers($url));
+    return [ $c, $t->run($c, 'hello'), time ];
+}
+
+
+sub start_call {
+    my ($url) = @_;
+    my $c = $t->conversation(mcp_servers => servers($url));
+    my $run = $t->run($c, script({ tools => [
+        [ 's0-echo', { text => 'x' } ] ] }, { text => 'so be it' }));
+    return [ $c, $run, time ];
+}
+
+
+sub results {
+    my ($c) = @_;
+    return grep { $_->{type} eq 'tool_result' }
+           map { @{$_->{content_blocks}} } @{$t->messages($c)};
+}
+
+
+sub call_fails {
+    my ($name) = @_;
+    my ($c, $run) = @{$calls{$name}};
+    $run = $t->finished($run, 15);
+    is $run->{status}, 'completed', 'the run goes on'
+        or diag explain $run->{error};
+    is $run->{final_text}, 'so be it', 'to its answer';
+    my ($result) = results($c);
+    is $result->{is_error}, JSON::PP::true, 'the result is an error';
+    my $text = $result->{content}[0]{text};
+    like $text, qr/\w{3}/, "in words: " . substr $text, 0, 70;
+    ok length $text < 2000, 'not too many';
+    unlike $text, qr/not for you/, 'and not another one\'s';
+    return;
+}
+
+
+sub not_discovered {
+    my ($name) = @_;
+    my ($c, $run) = @{$lost{$name}};
+    $run = $t->finished($run, 15);
+    is $run->{status}, 'failed', 'failed' or diag explain $run;
+    is $run->{error}{type}, 'AgentLoopMcpDiscoveryFailed', 'its code'
+        or diag explain $run->{error};
+    is $run->{error}{title}, 'MCP Discovery Failed', 'title';
+    like $run->{error}{docs_url}, qr{/errors/mcp-discovery-failed$}, 'page';
+    like $run->{error}{message}, qr/\bs0\b/, 'the message names the server'
+        or diag $run->{error}{message};
+    is $run->{iterations_used}, 0, 'the model was not asked';
+    is $t->reread($c)->{version}, 0, 'nothing is committed';
+    return;
+}
+
+
+sub play {
+    my ($url, @calls) = @_;
+    my $c = $t->conversation(mcp_servers => servers(ref $url ? @$url : $url));
+    my $run = $t->finished($t->run($c, script({ tools => \@calls },
+                                              { text => 'done' })), 15);
+    return ($run, results($c));
+}
+
+
+sub slow {
+    my ($run, $result) = play($t->mcp('/slow-call'), [ 's0-echo',
+                              { text => 'late' } ]);
+    is $result->{content}[0]{text}, 'late', 'its result';
+    is $result->{is_error}, JSON::PP::false, 'is none';
+    ($run, $result) = play($t->mcp('/slow-list/sse'), [ 's0-echo',
+                           { text => 'late' } ]);
+    is $result->{content}[0]{text}, 'late', 'slow discovery, too';
+    return;
+}
+
+
+sub is_error {
+    my ($run, @results) = play($t->mcp, [ 's0-fail', {} ], [ 's0-empty', {} ],
+                               [ 's0-blocks', {} ]);
+    is $run->{status}, 'completed', 'the run goes on';
+    is $results[0]{is_error}, JSON::PP::true, 'isError is is_error';
+    is_deeply $results[0]{content}, [ { type => 'text',
+              text => 'it failed' } ], 'with the tool\'s words';
+    is $results[1]{is_error}, JSON::PP::false, 'no content is no error';
+    is ref $results[1]{content}, 'ARRAY', 'content is a list';
+    is $results[2]{is_error}, JSON::PP::false, 'blocks of all kinds';
+    is scalar(grep { $_->{type} ne 'text' } @{$results[2]{content}}), 0,
+       'become text';
+    my $text = join "\n", map { $_->{text} } @{$results[2]{content}};
+    like $text, qr/first/, 'a text';
+    like $text, qr{file:///x}, 'a link';
+    like $text, qr/inside/, 'a resource';
+    return;
+}
+
+
+sub too_long {
+    my ($run, $result) = play($t->mcp, [ 's0-big', { bytes => 120_000 } ]);
+    is $result->{is_error}, JSON::PP::false, 'no error';
+    my $text = join '', map { $_->{text} } @{$result->{content}};
+    ok length $text < 103_000 && length $text > 99_000, 'cut to size'
+        or diag length $text;
+    like substr($text, -200), qr/\d{3}/, 'with a line of how much is missing';
+
+    my $c = $t->conversation(mcp => '');
+    $run = $t->finished($t->run($c, script({ tools => [ [ 'mcp-echo',
+        { text => "\x{20ac}" x 36_000 } ] ] }, { text => 'done' })));
+    ($result) = results($c);
+    like $result->{content}[0]{text}, qr/^\x{20ac}+[^\x{20ac}\x{fffd}]+$/,
+         'cut at a character';
+    return;
+}
+
+
+sub protocol_error {
+    my ($run, $result) = play($t->mcp('/error-call'), [ 's0-echo',
+                              { text => 'x' } ]);
+    is $result->{is_error}, JSON::PP::true, 'an error';
+    like $result->{content}[0]{text}, qr/said no/, 'in the server\'s words';
+    return;
+}
+
+
+sub one_of_several {
+    my $begin = time;
+    my ($run, @results) = play([ $t->mcp, $t->mcp('/hang-call') ],
+        [ 's0-echo', { text => 'a' } ], [ 's1-echo', { text => 'b' } ],
+        [ 's0-fail', {} ], [ 's0-echo', { text => 'd' } ]);
+    is_deeply [ map { $_->{is_error} ? 1 : 0 } @results ], [ 0, 1, 1, 0 ],
+              'the others have theirs, in call order';
+    my $took = time - $begin;
+    ok $took > 1.5 && $took < 5, "after one timeout: $took s";
+    like $results[1]{content}[0]{text}, qr/time|second/i, 'as it says';
+    return;
+}
+
+
+sub one_server {
+    my $c = $t->conversation(mcp_servers => servers($t->mcp,
+        $t->mcp('/status-list')));
+    my $run = $t->finished($t->run($c, 'x'));
+    is $run->{error}{type}, 'AgentLoopMcpDiscoveryFailed',
+       'one that cannot be discovered is enough';
+    like $run->{error}{message}, qr/\bs1\b/, 'it is named';
+    unlike $run->{error}{message}, qr/\bs0\b/, 'and no other';
+
+    my $begin = time;
+    $c = $t->conversation(mcp_servers => servers(map {
+        $t->mcp('/slow-initialize') } 1 .. 5));
+    $run = $t->finished($t->run($c, 'x'));
+    is $run->{status}, 'completed', 'five slow ones';
+    my $took = time - $begin;
+    ok $took < 3, "are discovered side by side: $took s";
+    return;
+}
+
+
+# Only 127.0.0.0/8 is allowed beside what is public.
+sub egress {
+    my @denied = ('http://10.0.0.1/mcp', 'http://192.168.1.1/',
+        'http://169.254.169.254/latest/', 'http://[::1]/mcp',
+        'http://[::ffff:10.0.0.1]/mcp', 'http://0.0.0.0/', 'http://10.1/',
+        'http://[fe80::1]/', 'http://100.64.0.1/');
+    for my $url (@denied) {
+        my $answer = $t->post('/agents/conversations',
+            $t->conversation_body(mcp_servers => servers($url)));
+        is $answer->{status}, 400, "$url is refused at once"
+            or diag $answer->{content};
+        is $answer->{json}{errors}[0]{pointer}, '/defaults/mcp_servers/0/url',
+           'its pointer';
+    }
+    my @malformed = ('ftp://127.0.0.1/', 'http://', '127.0.0.1', '/mcp',
+        'http://u:p@127.0.0.1/', 'http://127.0.0.1/#x', "http://a b/",
+        "http://127.0.0.1/\r\nX: y", 'http://127.0.0.1:99999/');
+    for my $url (@malformed) {
+        my $answer = $t->post('/agents/conversations',
+            $t->conversation_body(mcp_servers => servers($url)));
+        (my $name = $url) =~ s/[\r\n]/?/g;
+        is $answer->{status}, 400, "$name is no url";
+    }
+    return;
+}
+
+
+sub workers {
+    is_deeply [ sort $t->workers ], [ sort @workers ], 'are the same';
+    is $t->flow('hello')->{final_text}, 'echo: hello', 'and serve on';
+    return;
+}

@@ -1,0 +1,79 @@
+# The documentation against the source: the list of errors, the directives and
+# their defaults' names, variables, and links between pages.
+
+use strict;
+use warnings;
+use FindBin;
+use Test::More;
+
+chdir "$FindBin::Bin/.." or die "$FindBin::Bin/..: $!\n";
+
+
+sub slurp {
+    my ($path) = @_;
+    open my $in, '<', $path or die "$path: $!\n";
+    local $/;
+    return scalar <$in>;
+}
+
+
+# slug, title, status, incident of each entry, as lines.
+sub catalog {
+    my $text = slurp('src/http/ngx_http_agents_problem.c');
+    my @lines;
+    while ($text =~ /^    \{\ "([a-z-]+)",\ "([^"]+)",\ (\d+),\s+
+                     (?:NULL|"(\w+)"),/mgx) {
+        push @lines, join ' | ', $1, $2, $3 || '', defined $4 ? $4 : '';
+    }
+    return @lines;
+}
+
+
+sub documented {
+    my @lines;
+    for (split /\n/, slurp('docs/api.md')) {
+        push @lines, join ' | ', $1, $2, $3, $4
+            if /^\| `([a-z-]+)` \| ([^|]+?) \| (\d*) \| `?(\w*)`? \|$/;
+    }
+    return @lines;
+}
+
+
+my @catalog = catalog();
+cmp_ok scalar @catalog, '>', 40, 'the catalog was read';
+is_deeply [ documented() ], \@catalog, 'docs/api.md lists the errors';
+
+my %code = map { $_ => slurp($_) } glob('*.c'), glob('src/*/*.[ch]');
+my $incidents = join ' ', @catalog;
+for (sort keys %code) {
+    my %seen;
+    for my $incident (grep { !$seen{$_}++ } $code{$_} =~ /"(AgentLoop\w+)"/g) {
+        like $incidents, qr/\b$incident\b/, "$incident of $_ is in the catalog";
+    }
+}
+
+my $configuration = slurp('docs/configuration.md');
+my $readme = slurp('README.md');
+my $module = $code{'ngx_http_agents_module.c'};
+my @directives = $module =~ /ngx_string\("(agents_\w+)"\)/g;
+cmp_ok scalar @directives, '>', 20, 'the directives were read';
+for (@directives) {
+    like $configuration, qr/\b$_\b/, "docs/configuration.md has $_";
+    like $readme, qr/\b$_\b/, "README.md has $_";
+}
+
+for (map { $code{$_} =~ /ngx_string\("(agents_\w+)"\)/g }
+     qw(src/http/ngx_http_agents_variables.c
+        src/mcp/ngx_http_agents_background_filter.c))
+{
+    like $configuration, qr/\$$_\b/, "docs/configuration.md has \$$_";
+}
+
+for my $page ('README.md', glob 'docs/*.md') {
+    my ($folder) = $page =~ m{^(.*/)} ? $1 : '';
+    for (slurp($page) =~ /\]\(([^):#]+)/g) {
+        ok -e "$folder$_", "$page links to $_";
+    }
+}
+
+done_testing;

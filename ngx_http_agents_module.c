@@ -17,6 +17,7 @@
 #include "ngx_http_agents_filter.h"
 #include "ngx_http_agents_gate.h"
 #include "ngx_http_agents_http.h"
+#include "ngx_http_agents_transport.h"
 #include "ngx_http_agents_variables.h"
 
 
@@ -30,6 +31,8 @@ static char *ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static void ngx_http_agents_merge_settings(ngx_conf_t *cf,
     ngx_http_agents_loc_conf_t *conf);
 static ngx_int_t ngx_http_agents_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_agents_init_transports(ngx_cycle_t *cycle,
+    ngx_http_agents_catalog_t *catalog);
 static void ngx_http_agents_exit_process(ngx_cycle_t *cycle);
 
 static char *ngx_http_agents_store(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -523,9 +526,7 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
 
     amcf->worker = worker;
 
-    worker->transport = ngx_http_agents_transport_create(
-                            cycle->connection_n / 2, cycle->log);
-    if (worker->transport == NULL) {
+    if (ngx_http_agents_init_transports(cycle, &amcf->catalog) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -544,7 +545,6 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
 
     engine.db = worker->db;
     engine.tasks = &worker->tasks;
-    engine.transport = worker->transport;
     engine.gate = worker->gate;
     engine.catalog = &amcf->catalog;
     engine.apis = amcf->apis;
@@ -558,10 +558,37 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
 }
 
 
+/* Each provider has its own connections, and no more than it may have. */
+
+static ngx_int_t
+ngx_http_agents_init_transports(ngx_cycle_t *cycle,
+    ngx_http_agents_catalog_t *catalog)
+{
+    ngx_uint_t                    i, max;
+    ngx_http_agents_provider_t  **providers;
+
+    providers = catalog->providers.elts;
+
+    for (i = 0; i < catalog->providers.nelts; i++) {
+        max = ngx_min(providers[i]->max_connections, cycle->connection_n / 2);
+
+        providers[i]->transport = ngx_http_agents_transport_create(max,
+                                                                cycle->log);
+        if (providers[i]->transport == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_agents_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                    i;
     ngx_http_agents_worker_t     *worker;
+    ngx_http_agents_provider_t  **providers;
     ngx_http_agents_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_agents_module);
@@ -576,8 +603,12 @@ ngx_http_agents_exit_process(ngx_cycle_t *cycle)
         ngx_http_agents_engine_destroy(worker->engine);
     }
 
-    if (worker->transport != NULL) {
-        ngx_http_agents_transport_destroy(worker->transport);
+    providers = amcf->catalog.providers.elts;
+
+    for (i = 0; i < amcf->catalog.providers.nelts; i++) {
+        if (providers[i]->transport != NULL) {
+            ngx_http_agents_transport_destroy(providers[i]->transport);
+        }
     }
 
     ngx_http_agents_db_nginx_close(worker->db);

@@ -264,6 +264,15 @@ sub numbered {
 }
 
 
+# What a store in use has: ended runs, and statistics of its tables.
+sub populate {
+    my ($self, $n) = @_;
+    my $set = $self->copies($self->model_run('text'), $n);
+    $self->tidy;
+    return $set;
+}
+
+
 sub tidy {
     my ($self) = @_;
     $self->sql($self->{postgres} ? 'ANALYZE' : 'PRAGMA optimize');

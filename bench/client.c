@@ -11,7 +11,7 @@
 #define BENCH_CONVERSATION  "%08x-0000-7000-8000-%012" PRIx64
 
 /* Polls come no closer than this. */
-#define BENCH_POLL_MIN      300
+#define BENCH_POLL_MIN      200
 
 
 typedef struct bench_runs_ctx_s  bench_runs_ctx_t;
@@ -32,6 +32,7 @@ struct bench_run_s {
     int64_t             n;          /* of its conversation */
     int64_t             posted;
     int64_t             sent;
+    int64_t             polls;
     bench_timer_t       timer;
     bench_run_t        *next;       /* in line for a connection */
     char                id[64];
@@ -217,6 +218,7 @@ bench_run_send(bench_run_t *run, bench_channel_t *channel)
         n = bench_run_post(run, text, sizeof(text));
 
     } else {
+        run->polls++;
         run->ctx->runs->polls++;
         n = snprintf(text, sizeof(text),
                      "GET /agents/runs/%s HTTP/1.1\r\nHost: bench\r\n"
@@ -300,7 +302,7 @@ bench_run_handler(bench_conn_t *conn, const bench_message_t *message)
 static void
 bench_run_accepted(bench_run_t *run, const bench_message_t *message)
 {
-    int64_t            now;
+    int64_t            now, left;
     const char        *id;
     bench_runs_t      *runs;
     bench_runs_ctx_t  *ctx;
@@ -327,12 +329,12 @@ bench_run_accepted(bench_run_t *run, const bench_message_t *message)
 
     snprintf(run->id, sizeof(run->id), "%.36s", id + 6);
     run->state = BENCH_RUN_POLLING;
+    run->polls = 0;
 
-    /* the first poll is to find it all but done, and costs little else */
+    /* the first poll is to find it done, or all but done */
 
-    bench_timer_add(ctx->loop, &run->timer,
-                    ctx->expected * 9 / 10 - (now - run->posted) > 0
-                    ? ctx->expected * 9 / 10 - (now - run->posted) : 0);
+    left = ctx->expected - (now - run->posted);
+    bench_timer_add(ctx->loop, &run->timer, left > 0 ? left : 0);
 }
 
 
@@ -362,7 +364,7 @@ bench_run_seen(bench_run_t *run, const bench_message_t *message)
     if (strncmp(status, "pending", 7) == 0
         || strncmp(status, "running", 7) == 0)
     {
-        pause = ctx->expected / 10;
+        pause = ctx->expected / 5;
         bench_timer_add(ctx->loop, &run->timer,
                         pause < BENCH_POLL_MIN ? BENCH_POLL_MIN : pause);
         return;
@@ -379,7 +381,15 @@ bench_run_seen(bench_run_t *run, const bench_message_t *message)
     runs->last_completed = now;
 
     bench_samples_add(&runs->run, now - run->posted);
-    ctx->expected += (now - run->posted - ctx->expected) / 8;
+
+    /* a first poll that finds it done cannot tell for how long: try sooner */
+
+    if (run->polls == 1) {
+        ctx->expected -= ctx->expected / 16;
+
+    } else {
+        ctx->expected += (now - run->posted - ctx->expected) / 8;
+    }
 
     bench_run_end(run);
 }

@@ -191,8 +191,8 @@ sub refused {
         [ 'thread pool twice', http => "agents_thread_pool agents;\n"
           . 'agents_thread_pool agents; # HERE', 'duplicate' ],
         [ 'lease no time', http => 'agents_lease soon; # HERE', 'invalid' ],
-        [ 'lease too short', http => 'agents_lease 999ms; # HERE', 'from 1s to 1h' ],
-        [ 'lease too long', http => 'agents_lease 2h; # HERE', 'from 1s to 1h' ],
+        [ 'lease too short', http => 'agents_lease 999ms; # HERE', 'from 1000ms to 3600000ms' ],
+        [ 'lease too long', http => 'agents_lease 2h; # HERE', 'from 1000ms to 3600000ms' ],
         [ 'drain timeout no time', http => 'agents_drain_timeout x; # HERE',
           'invalid' ],
         [ 'docs url relative', http => 'agents_docs_url /errors; # HERE',

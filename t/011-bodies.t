@@ -17,7 +17,8 @@ my $operation = '01234567-89ab-4cde-8f01-23456789abcd';
 
 my $t = AgentsTest->new(
     location => 'agents_max_iterations 50;',
-    replace => { 'agents_mcp_allow 127.0.0.0/8;' =>
+    replace => { 'client_max_body_size 16m;' => '',
+                 'agents_mcp_allow 127.0.0.0/8;' =>
                  'agents_mcp_deny *.denied.example;'
                  . ' agents_mcp_allow 127.0.0.0/8;' },
     plane => "}\n    agents_data_plane 11111111-1111-4111-8111-111111111111 {\n"
@@ -26,12 +27,14 @@ my $t = AgentsTest->new(
              . ' max_tokens=32000;');
 # a connection each: on a kept one HTTP::Tiny's two writes wait for each other
 $t->{http_client} = HTTP::Tiny->new(keep_alive => 0, timeout => 70);
+$t->allow(qr/client intended to send too large body/);
 $t->start;
 
 bad_conversations();
 bad_runs();
 deep();
 many();
+large();
 good();
 again();
 
@@ -217,6 +220,22 @@ sub many {
     cmp_ok scalar @{$answer->{json}{errors}}, '>=', 100, 'many are listed';
     cmp_ok length $answer->{content}, '<', 100_000, 'but not without end';
     like $answer->{json}{detail}, qr/5000/, 'their number is told';
+    return;
+}
+
+
+# 16 MB are taken where the configuration says nothing of it.
+sub large {
+    my $path = '/agents/conversations';
+    my $of = sub { '{"x": "' . 'a' x ($_[0] - 9) . '"}' };
+
+    refused($t->post($path, $of->(16 * 1024 * 1024)),
+            { errors => [ '/defaults', '/x' ] }, 'a body of 16 MB');
+
+    my $answer = $t->post($path, $of->(16 * 1024 * 1024 + 1));
+    is $answer->{status}, 413, 'a byte more: 413';
+    is $answer->{json}{type}, $t->base . '/errors/payload-too-large',
+       'payload-too-large';
     return;
 }
 

@@ -13,8 +13,8 @@ my $down = AgentsTest::free_port();
 my $t = AgentsTest->new(
     location => 'agents_inference_timeout 4s;',
     provider => 'retries 1;',
-    handlers => { '/huge' => sub { { json => { choices => [ { message => {
-                    content => 'x' x 20_000_000 } } ] } } },
+    handlers => { '/huge' => sub { { body => '{"choices": [{"message": {"content": "'
+                    . 'x' x 20_000_000 . '"}}]}' } },
                   '/endless' => sub { { chunks => [
                     map { [ 0, 'x' x 1_000_000 ] } 1 .. 40 ] } } },
     http => join("\n", map { my ($name, $url) = @$_;
@@ -26,6 +26,7 @@ my $t = AgentsTest->new(
         [ quick => 'http://127.0.0.1:%MOCK%/v1' ]),
     plane => join("\n", map { "model $_ provider=$_ id=$_ max_tokens=1000;" }
                         qw(down huge endless quick)))->start;
+$t->wait_for(5, sub { $t->workers == 2 });
 my @workers = $t->workers;
 
 # all at once: most of their time is waiting

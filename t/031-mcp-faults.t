@@ -65,6 +65,7 @@ my $t = AgentsTest->new(
 # of the servers' doing
 $t->allow(qr/while (?:reading|sending|connecting).*upstream/,
           qr/upstream (?:prematurely|timed out|sent)/);
+$t->wait_for(5, sub { $t->workers == 2 });
 my @workers = $t->workers;
 
 my @scripted = qw(hang cut reset garbage error big status);

@@ -21,7 +21,7 @@ sub slurp {
 sub catalog {
     my $text = slurp('src/http/ngx_http_agents_problem.c');
     my @lines;
-    while ($text =~ /^    \{\ "([a-z-]+)",\ "([^"]+)",\ (\d+),\s+
+    while ($text =~ /^\s+\{\ "([a-z-]+)",\ "([^"]+)",\ (\d+),\s+
                      (?:NULL|"(\w+)"),/mgx) {
         push @lines, join ' | ', $1, $2, $3 || '', defined $4 ? $4 : '';
     }

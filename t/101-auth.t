@@ -6,7 +6,7 @@ use Test::Nginx::Socket 'no_plan';
 add_block_preprocessor(sub {
     my ($block) = @_;
     $block->set_value('http_config', ($block->http_config || '') . <<'CONF');
-    agents_store sqlite:$TEST_NGINX_SERVER_ROOT/agents.db;
+    agents_store sqlite:$TEST_NGINX_SERVER_ROOT/logs/agents.db;
     agents_provider p { protocol openai; endpoint http://127.0.0.1:1/v1; }
     agents_data_plane f79cbdae-4848-47ca-95e8-69588364d185 {
         cluster shared;

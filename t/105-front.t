@@ -6,7 +6,7 @@ use Test::Nginx::Socket 'no_plan';
 add_block_preprocessor(sub {
     my ($block) = @_;
     $block->set_value('http_config', ($block->http_config || '') . <<'CONF');
-    agents_store sqlite:$TEST_NGINX_SERVER_ROOT/agents.db;
+    agents_store sqlite:$TEST_NGINX_SERVER_ROOT/logs/agents.db;
     agents_provider p { protocol openai; endpoint http://127.0.0.1:1/v1; }
     agents_data_plane f79cbdae-4848-47ca-95e8-69588364d185 {
         cluster shared;
@@ -55,13 +55,15 @@ __DATA__
     }
     location = /auth {
         internal;
-        if ($arg_s = 403) { return 403; }
+        if ($http_x_verdict = 403) { return 403; }
         return 401;
     }
 --- request eval
-["GET /agents/conversations?s=401&c=acme&u=ann&p=read",
- "GET /agents/conversations?s=403&c=acme&u=ann&p=read",
- "POST /agents/conversations?s=401&c=acme&u=ann&p=write\nno json"]
+["GET /agents/conversations?c=acme&u=ann&p=read",
+ "GET /agents/conversations?c=acme&u=ann&p=read",
+ "POST /agents/conversations?c=acme&u=ann&p=write\nno json"]
+--- more_headers eval
+["X-Verdict: 401", "X-Verdict: 403", "X-Verdict: 401"]
 --- error_code eval
 [401, 403, 401]
 --- response_headers eval
@@ -83,6 +85,9 @@ __DATA__
     }
     location = /auth {
         internal;
+        proxy_pass http://127.0.0.1:$server_port/idp;
+    }
+    location = /idp {
         add_header WWW-Authenticate 'Basic realm="x"' always;
         return 401;
     }
@@ -257,3 +262,33 @@ auth request unexpected status
 --- response_headers
 Content-Type: application/problem+json
 --- response_body_like: \A\{"type":"http://localhost/errors/not-found"
+
+
+
+=== TEST 12: the API goes on within "if" and "limit_except"
+--- config
+    location /agents {
+        agents_api;
+        agents_auth variables $arg_c $arg_u $arg_p;
+        set $debug 0;
+        if ($arg_debug) { set $debug 1; }
+        limit_except GET { allow 127.0.0.1; deny all; }
+        add_header X-Debug $debug always;
+    }
+--- request eval
+["GET /agents/conversations?c=acme&u=if&p=read&debug=1",
+ "GET /agents/conversations?debug=1", "GET /agents/nothing?debug=1",
+ "POST /agents/conversations?c=acme&u=if&p=write\n{}",
+ "POST /agents/conversations?c=acme&u=if&p=write&debug=1\n{}"]
+--- more_headers
+Content-Type: application/json
+--- error_code eval
+[200, 401, 404, 400, 400]
+--- response_headers eval
+["Content-Type: application/json",
+ ("Content-Type: application/problem+json") x 4]
+--- response_body_like eval
+['total_records', '/errors/unauthorized', '/errors/not-found',
+ ('"pointer":"/defaults"') x 2]
+--- no_error_log
+[error]

@@ -33,6 +33,7 @@ struct ngx_http_agents_token_cache_s {
 };
 
 
+static void ngx_http_agents_auth_cache_cleanup(void *data);
 static ngx_int_t ngx_http_agents_auth_token(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx, ngx_http_agents_loc_conf_t *alcf);
 static ngx_int_t ngx_http_agents_auth_bearer(ngx_http_request_t *r,
@@ -125,7 +126,36 @@ ngx_http_agents_auth_directive(ngx_conf_t *cf,
 ngx_http_agents_token_cache_t *
 ngx_http_agents_auth_cache_create(ngx_pool_t *pool)
 {
-    return ngx_pcalloc(pool, sizeof(ngx_http_agents_token_cache_t));
+    ngx_pool_cleanup_t             *cln;
+    ngx_http_agents_token_cache_t  *cache;
+
+    cln = ngx_pool_cleanup_add(pool, sizeof(ngx_http_agents_token_cache_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cache = cln->data;
+
+    ngx_memzero(cache, sizeof(ngx_http_agents_token_cache_t));
+
+    cln->handler = ngx_http_agents_auth_cache_cleanup;
+
+    return cache;
+}
+
+
+static void
+ngx_http_agents_auth_cache_cleanup(void *data)
+{
+    ngx_http_agents_token_cache_t *cache = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_AGENTS_AUTH_CACHE_SIZE; i++) {
+        if (cache->entries[i].company != NULL) {
+            ngx_free(cache->entries[i].company);
+        }
+    }
 }
 
 

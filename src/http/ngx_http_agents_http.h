@@ -30,7 +30,6 @@ typedef struct ngx_http_agents_token_cache_s  ngx_http_agents_token_cache_t;
 typedef struct {
     ngx_http_agents_tasks_t         tasks;
     ngx_http_agents_db_t           *db;
-    ngx_http_agents_transport_t    *transport;
     ngx_http_agents_gate_t         *gate;
     ngx_http_agents_engine_t       *engine;
     ngx_http_agents_token_cache_t  *tokens;     /* verified, for 10 s */

@@ -107,14 +107,32 @@ ngx_http_agents_background_of(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_agents_background_precontent_handler(ngx_http_request_t *r)
 {
+    ngx_http_core_loc_conf_t      *clcf;
     ngx_http_agents_background_t  *bg;
 
     bg = ngx_http_agents_background_of(r);
 
-    if (bg != NULL && r != r->main) {
-        r->headers_in.content_length_n = bg->content_length;
-        r->uri_changes = 1;
+    if (bg == NULL || r == r->main) {
+        return NGX_DECLINED;
     }
+
+    /* no other location, "/" for one, was meant to see such requests */
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->name.len != r->main->uri.len
+        || ngx_strncmp(clcf->name.data, r->main->uri.data, clcf->name.len)
+           != 0)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "there is no location \"%V\", which "
+                      "agents_mcp_location names", &r->main->uri);
+        bg->failed = 1;
+        return NGX_ERROR;
+    }
+
+    r->headers_in.content_length_n = bg->content_length;
+    r->uri_changes = 1;
 
     return NGX_DECLINED;
 }

@@ -144,6 +144,12 @@ ngx_http_agents_mcp_start_handler(ngx_event_t *ev)
         return;
     }
 
+    if (server->conf->target.uri.len == 0) {
+        ngx_http_agents_mcp_opened(server, "no agents_mcp_location is "
+                                   "configured");
+        return;
+    }
+
     left = (ngx_msec_int_t) (server->open_deadline - ngx_current_msec);
 
     rc = ngx_http_agents_mcp_route_find(&server->route, ngx_max(left, 1),

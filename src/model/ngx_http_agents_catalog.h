@@ -29,6 +29,8 @@ typedef struct {
     ngx_msec_t                         timeout;
     ngx_uint_t                         retries;
     ngx_uint_t                         max_connections;
+    struct ngx_http_agents_transport_s  *transport; /* a worker's own, made
+                                                       in its process init */
     ngx_str_t                          trusted_certificate;
     ngx_str_t                          proxy;
     /* for error messages about the block */

@@ -68,8 +68,7 @@ static void ngx_http_agents_inference_free(
 
 
 ngx_http_agents_inference_t *
-ngx_http_agents_inference_start(ngx_http_agents_transport_t *transport,
-    ngx_http_agents_provider_t *provider,
+ngx_http_agents_inference_start(ngx_http_agents_provider_t *provider,
     const ngx_http_agents_model_request_t *request, ngx_msec_t deadline,
     ngx_log_t *log, ngx_http_agents_inference_done_pt done, void *data)
 {
@@ -80,7 +79,7 @@ ngx_http_agents_inference_start(ngx_http_agents_transport_t *transport,
         return NULL;
     }
 
-    inference->transport = transport;
+    inference->transport = provider->transport;
     inference->provider = provider;
     inference->request = request;
     inference->start = ngx_current_msec;

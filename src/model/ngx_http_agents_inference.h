@@ -45,7 +45,6 @@ typedef void (*ngx_http_agents_inference_done_pt)(void *data,
  * that the whole may take, retries and waiting included.  NULL without memory.
  */
 ngx_http_agents_inference_t *ngx_http_agents_inference_start(
-    ngx_http_agents_transport_t *transport,
     ngx_http_agents_provider_t *provider,
     const ngx_http_agents_model_request_t *request, ngx_msec_t deadline,
     ngx_log_t *log, ngx_http_agents_inference_done_pt done, void *data);

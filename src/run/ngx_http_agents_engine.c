@@ -119,6 +119,8 @@ ngx_http_agents_engine_destroy(ngx_http_agents_engine_t *engine)
     if (engine->tick.timer_set) {
         ngx_del_timer(&engine->tick);
     }
+
+    ngx_free(engine);
 }
 
 

@@ -19,7 +19,6 @@
 #include "ngx_http_agents_mcp.h"
 #include "ngx_http_agents_store.h"
 #include "ngx_http_agents_task.h"
-#include "ngx_http_agents_transport.h"
 
 
 /* What an agents_api sets for its runs: from the configuration. */
@@ -40,7 +39,6 @@ typedef struct {
 typedef struct {
     ngx_http_agents_db_t         *db;
     ngx_http_agents_tasks_t      *tasks;
-    ngx_http_agents_transport_t  *transport;
     ngx_http_agents_gate_t       *gate;
     ngx_http_agents_catalog_t    *catalog;
     ngx_array_t                  *apis;     /* ngx_http_agents_settings_t * */

@@ -19,6 +19,7 @@ static void ngx_http_agents_loop_add_part(ngx_http_agents_loop_t *loop,
 static json_t *ngx_http_agents_loop_visible(const json_t *blocks);
 static json_t *ngx_http_agents_loop_cut(json_t *content, size_t max);
 static json_t *ngx_http_agents_loop_text_block(const char *text, size_t len);
+static void ngx_http_agents_loop_leave_open(ngx_http_agents_loop_t *loop);
 static void ngx_http_agents_loop_pending(ngx_http_agents_loop_t *loop);
 
 
@@ -521,6 +522,10 @@ ngx_http_agents_loop_end(ngx_http_agents_loop_t *loop)
 
     ngx_http_agents_loop_add_payload(loop);
 
+    if (loop->resuming) {
+        ngx_http_agents_loop_leave_open(loop);
+    }
+
     if (strcmp(loop->status, "requires_action") == 0) {
         ngx_http_agents_loop_pending(loop);
         return;
@@ -537,6 +542,35 @@ ngx_http_agents_loop_end(ngx_http_agents_loop_t *loop)
     }
 
     ngx_http_agents_loop_add_results(loop);
+}
+
+
+/*
+ * A run that ends before it has gone on from its journal: the calls of its
+ * last turn are as open as they were, whatever its servers offer now.
+ */
+
+static void
+ngx_http_agents_loop_leave_open(ngx_http_agents_loop_t *loop)
+{
+    size_t                   i;
+    ngx_http_agents_call_t  *call;
+
+    ngx_http_agents_loop_reopen(loop);
+
+    for (i = 0; i < loop->ncalls; i++) {
+        call = &loop->calls[i];
+
+        if (call->written) {
+            continue;
+        }
+
+        json_decref(call->result);
+        free(call->text);
+
+        call->result = NULL;
+        call->text = NULL;
+    }
 }
 
 

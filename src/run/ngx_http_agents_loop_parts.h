@@ -33,6 +33,10 @@ void ngx_http_agents_loop_add_turn(ngx_http_agents_loop_t *loop,
  */
 void ngx_http_agents_loop_classify(ngx_http_agents_loop_t *loop,
     json_t *blocks);
+/* The turn that a journal ends with is in hand again, with the results that
+ * are written. */
+void ngx_http_agents_loop_reopen(ngx_http_agents_loop_t *loop);
+
 void ngx_http_agents_loop_calls_clear(ngx_http_agents_loop_t *loop);
 
 /* Whether the turn in hand has a call of that kind. */

@@ -35,14 +35,6 @@ static void ngx_http_agents_loop_choice(ngx_http_agents_loop_t *loop,
 ngx_http_agents_loop_next_e
 ngx_http_agents_loop_tools(ngx_http_agents_loop_t *loop)
 {
-    if (loop->takeovers >= NGX_HTTP_AGENTS_TAKEOVERS_MAX) {
-        ngx_http_agents_loop_fail(loop, NGX_HTTP_AGENTS_INCIDENT_ABANDONED,
-                                  "the run was taken over %d times without "
-                                  "getting a step further",
-                                  NGX_HTTP_AGENTS_TAKEOVERS_MAX);
-        return NGX_HTTP_AGENTS_LOOP_FINISH;
-    }
-
     if (ngx_http_agents_loop_catalog(loop) == -1) {
         loop->failed = 1;
     }
@@ -208,22 +200,9 @@ static ngx_http_agents_loop_next_e
 ngx_http_agents_loop_resume(ngx_http_agents_loop_t *loop)
 {
     size_t                   i, open;
-    json_t                  *results, *turn;
     ngx_http_agents_call_t  *call;
 
-    loop->resuming = 0;
-
-    results = ngx_http_agents_loop_take_results(loop);
-    turn = json_array_get(loop->messages,
-                          json_array_size(loop->messages) - 1);
-
-    ngx_http_agents_loop_classify(loop,
-                                  json_object_get(turn, "content_blocks"));
-
-    loop->turn_live = ngx_http_agents_loop_has_call(loop,
-                                                 NGX_HTTP_AGENTS_CALL_MCP);
-    ngx_http_agents_loop_match_results(loop, results);
-    json_decref(results);
+    ngx_http_agents_loop_reopen(loop);
 
     if (loop->status != NULL || loop->failed) {
         return NGX_HTTP_AGENTS_LOOP_FINISH;
@@ -255,6 +234,29 @@ ngx_http_agents_loop_resume(ngx_http_agents_loop_t *loop)
     }
 
     return ngx_http_agents_loop_results(loop);
+}
+
+
+void
+ngx_http_agents_loop_reopen(ngx_http_agents_loop_t *loop)
+{
+    json_t  *results, *turn;
+
+    loop->resuming = 0;
+
+    results = ngx_http_agents_loop_take_results(loop);
+    turn = json_array_get(loop->messages,
+                          json_array_size(loop->messages) - 1);
+
+    ngx_http_agents_loop_classify(loop,
+                                  json_object_get(turn, "content_blocks"));
+
+    loop->turn_live = ngx_http_agents_loop_has_call(loop,
+                                                 NGX_HTTP_AGENTS_CALL_MCP);
+
+    ngx_http_agents_loop_match_results(loop, results);
+
+    json_decref(results);
 }
 
 

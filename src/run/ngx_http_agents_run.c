@@ -285,6 +285,13 @@ ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
     ngx_del_timer(&run->deadline);
     ngx_add_timer(&run->deadline, left);
 
+    if (run->loop.takeovers >= NGX_HTTP_AGENTS_TAKEOVERS_MAX) {
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_ABANDONED,
+                                 "the run was taken over again and again "
+                                 "without getting a step further");
+        return;
+    }
+
     if (ngx_http_agents_run_find_model(run) != NGX_OK) {
         ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_CONFIG,
                                  "the model, data plane or execution cluster "
@@ -542,10 +549,7 @@ ngx_http_agents_run_entered(void *data)
 {
     ngx_http_agents_run_t *run = data;
 
-    ngx_msec_int_t                        left;
-    const ngx_http_agents_engine_conf_t  *conf;
-
-    conf = ngx_http_agents_engine_conf(run->engine);
+    ngx_msec_int_t  left;
 
     if (run->queue_timer.timer_set) {
         ngx_del_timer(&run->queue_timer);
@@ -557,9 +561,11 @@ ngx_http_agents_run_entered(void *data)
     left = ngx_min(left, (ngx_msec_int_t) run->settings->inference_timeout);
     left = ngx_max(left, 1);
 
-    run->inference = ngx_http_agents_inference_start(conf->transport,
-                         run->model->provider, &run->loop.request, left,
-                         &run->log, ngx_http_agents_run_inferred, run);
+    run->inference = ngx_http_agents_inference_start(run->model->provider,
+                                                     &run->loop.request, left,
+                                                     &run->log,
+                                                ngx_http_agents_run_inferred,
+                                                     run);
 
     if (run->inference == NULL) {
         ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,

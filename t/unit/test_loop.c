@@ -381,10 +381,10 @@ test_ids(void)
 }
 
 
-/* A predecessor wrote the turn, and one of two results. */
+/* A predecessor wrote the turn, and one of three results. */
 
 static void
-test_resume(void)
+resumed(void)
 {
     start(SERVER, NULL);
 
@@ -406,6 +406,13 @@ test_resume(void)
     loop.turn_sequence = 6;
     loop.sequence = 7;
     loop.progress.iterations_used = 1;
+}
+
+
+static void
+test_resume(void)
+{
+    resumed();
 
     unit(ngx_http_agents_loop_tools(&loop) == CALL, "a run that is taken over");
     unit(loop.calls[0].result != NULL && loop.calls[0].written,
@@ -421,11 +428,14 @@ test_resume(void)
     unit(ngx_http_agents_loop_results(&loop) == INFER
          && json_array_size(loop.messages) == 3, "    then it goes on");
 
-    start(SERVER, NULL);
-    loop.takeovers = 3;
-    unit(ngx_http_agents_loop_tools(&loop) == FINISH,
-         "a run that was taken over three times");
-    failed(NGX_HTTP_AGENTS_INCIDENT_ABANDONED, 4, "    is given up");
+    resumed();
+    ngx_http_agents_loop_fail(&loop, NGX_HTTP_AGENTS_INCIDENT_DISCOVERY, "x");
+    failed(NGX_HTTP_AGENTS_INCIDENT_DISCOVERY, 7,
+           "a run that ends before it goes on");
+    unit(loop.nparts == 2 && strstr(loop.parts[0].content, "\"b\"") != NULL
+         && strstr(loop.parts[1].content, "\"c\"") != NULL
+         && strstr(loop.parts[1].content, "ended before") != NULL,
+         "    closes the calls that are open");
 }
 
 

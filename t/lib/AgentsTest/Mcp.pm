@@ -98,8 +98,11 @@ sub fault {
     return rpc_error($req, $message->{id}, -32603, 'said no', 200)
         if $is->{"error-$what"};
     return { status => 500, body => "broken\n" } if $is->{"status-$what"};
-    return { json => { jsonrpc => '2.0', id => $message->{id}, result => {
-             content => [ { type => 'text', text => 'x' x 10_485_760 } ] } } }
+    # put together by hand: JSON::PP would take seconds
+    return { headers => { 'Content-Type' => 'application/json' },
+             body => '{"jsonrpc": "2.0", "id": ' . $json->encode($message->{id})
+                     . ', "result": {"content": [{"type": "text", "text": "'
+                     . 'x' x 10_485_760 . '"}]}}' }
         if $is->{"big-$what"};
     return;
 }

@@ -1,0 +1,126 @@
+# nginx -s reload, and a stop and a start, with runs in flight: every run
+# completes, and every call is made once.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AgentsTest;
+use Time::HiRes qw(sleep);
+
+for my $store (AgentsTest->stores) {
+    my $t = AgentsTest->new(store => $store)->start;
+    subtest "reload on $store" => sub { reload($t) };
+    subtest "two reloads on $store" => sub { twice($t) };
+    subtest "stop and start on $store" => sub { restart($t) };
+    $t->clean("$store: no error logged");
+}
+
+done_testing;
+
+
+# Runs of two calls each, the model taking a second in between.
+sub start_runs {
+    my ($t, $n) = @_;
+    return map {
+        my $c = $t->conversation(name => "run $_", mcp => '');
+        [ $c, $t->run($c, script(
+            { tools => [ [ 'mcp-echo', { text => "a$_" } ],
+                         [ 'mcp-slow', { seconds => 0.3 } ] ],
+              delay => 0.2 + $_ / 20 },
+            { tools => [ [ 'mcp-add', { a => $_, b => 0 } ] ], delay => 0.6 },
+            { tool_results => 1, delay => 0.6 })) ];
+    } 1 .. $n;
+}
+
+
+sub all_complete {
+    my ($t, @started) = @_;
+    my (@wrong, @bad);
+
+    for my $i (0 .. $#started) {
+        my ($c, $run) = @{$started[$i]};
+        $run = $t->finished($run, 40);
+        push @wrong, $run->{error} || $run->{status}
+            if $run->{status} ne 'completed'
+               || $run->{final_text} ne $i + 1;
+        my $messages = $t->messages($c);
+        push @bad, $messages
+            if join(' ', map { $_->{role} } @$messages)
+                   ne 'user assistant tool assistant tool assistant'
+               || $t->reread($c)->{version} != 6
+               || grep { $_->{is_error} }
+                  map { @{$_->{content_blocks}} } @$messages;
+    }
+    is_deeply \@wrong, [], 'every run completes';
+    is_deeply \@bad, [], 'with all its turns, and no failed call';
+    return;
+}
+
+
+sub called_once {
+    my ($t, $n) = @_;
+    my %times;
+    $times{join ' ', %{$_->{json}{params}{arguments}}}++
+        for grep { ($_->{json}{method} || '') eq 'tools/call'
+                   && $_->{json}{params}{name} eq 'echo' }
+            @{$t->mock->requests('/mcp')};
+    is scalar keys %times, $n, 'every call was made';
+    is_deeply [ grep { $times{$_} != 1 } keys %times ], [], 'once';
+    return;
+}
+
+
+sub gone {
+    my ($t, @old) = @_;
+    return ok $t->wait_for(20, sub {
+        !grep { AgentsTest::alive($_) } @old }), 'the old workers are gone';
+}
+
+
+sub reload {
+    my ($t) = @_;
+    $t->mock->forget;
+    my @old = $t->workers;
+    my @started = start_runs($t, 20);
+    ok $t->reload, 'reload';
+
+    my $c = $t->conversation;
+    is $t->finished($t->run($c, 'meanwhile'))->{final_text},
+       'echo: meanwhile', 'new runs are taken meanwhile';
+
+    all_complete($t, @started);
+    called_once($t, 20);
+    gone($t, @old);
+    return;
+}
+
+
+sub twice {
+    my ($t) = @_;
+    $t->mock->forget;
+    my @started = start_runs($t, 8);
+    my @old = $t->workers;
+    $t->reload or die "no reload\n";
+    push @old, $t->workers;
+    sleep 0.4;
+    $t->reload or die "no reload\n";
+    all_complete($t, @started);
+    called_once($t, 8);
+    my %new = map { $_ => 1 } ($t->workers)[-2, -1];
+    gone($t, grep { !$new{$_} } @old);
+    return;
+}
+
+
+# An accepted run is durable.
+sub restart {
+    my ($t) = @_;
+    $t->mock->forget;
+    my @started = start_runs($t, 8);
+    ok $t->stop('QUIT'), 'nginx stops';
+    $t->start;
+    all_complete($t, @started);
+    called_once($t, 8);
+    return;
+}

@@ -17,6 +17,7 @@
 #include "ngx_http_agents_filter.h"
 #include "ngx_http_agents_gate.h"
 #include "ngx_http_agents_http.h"
+#include "ngx_http_agents_routes.h"
 #include "ngx_http_agents_transport.h"
 #include "ngx_http_agents_variables.h"
 
@@ -428,11 +429,20 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->mcp_body_max, prev->mcp_body_max,
                               8 * 1024 * 1024);
 
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
     if (!conf->api) {
+
+        /* "if" and "limit_except" are locations within: the API goes on */
+
+        if (prev->api && (clcf->noname || clcf->lmt_excpt)) {
+            conf->api = 1;
+            conf->settings = prev->settings;
+            clcf->handler = ngx_http_agents_routes_handler;
+        }
+
         return NGX_CONF_OK;
     }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (conf->auth == NGX_HTTP_AGENTS_AUTH_NONE) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

@@ -93,7 +93,7 @@ ngx_http_agents_gate_zone(ngx_conf_t *cf, ngx_str_t *value)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid size of the zone \"%V\": it must be at "
-                           "least %uzk", value,
+                           "least %uzk, as in \"agents:1m\"", value,
                            (sizeof(ngx_http_agents_gate_zone_t)
                             + 8 * ngx_pagesize) / 1024 + 1);
         return NULL;

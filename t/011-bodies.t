@@ -39,6 +39,7 @@ good();
 again();
 
 $t->clean;
+within();
 done_testing;
 
 
@@ -240,6 +241,31 @@ sub large {
 }
 
 
+# Nor does a location within the API's own make it less, where a body's length
+# is not told beforehand.
+sub within {
+    my $body = '{"x": "' . 'a' x 2_000_000 . '"}';
+    my $chunk = sprintf("%x\r\n", length $body) . "$body\r\n0\r\n\r\n";
+
+    for my $location ('limit_except GET { allow all; }',
+                      'if ($http_x_set) { set $seen 1; }') {
+        my $inner = AgentsTest->new(location => $location, mock => $t->mock,
+            server => 'set $seen 0;',
+            replace => { 'client_max_body_size 16m;' => '' });
+        $inner->start;
+        my $token = $inner->token;
+        like $inner->raw("POST /agents/conversations HTTP/1.1\r\n"
+                         . "Host: x\r\nX-Set: 1\r\nConnection: close\r\n"
+                         . "Authorization: Bearer $token\r\n"
+                         . "Content-Type: application/json\r\n"
+                         . "Transfer-Encoding: chunked\r\n\r\n$chunk"),
+             qr{^HTTP/1\.1 400 }, "2 MB in chunks within $location";
+        $inner->clean;
+    }
+    return;
+}
+
+
 # The last of what is allowed.
 sub good {
     my $schema = { type => 'object', properties => {} };
@@ -321,7 +347,7 @@ sub again {
         system_prompt => 'Be brief.', temperature => 0.7, max_tokens => 7,
         output_format_schema => { type => 'object',
             properties => { b => { type => 'number', minimum => 0.1 },
-                            a => { enum => [ 1, 1.5, 'x', JSON::PP::null ] } } },
+                            a => { enum => [ 1, 1.5, 'x', undef ] } } },
         mcp_servers => [ { alias => 'x', url => $t->mcp } ],
         tools => [ { name => 'a', description => 'b', input_schema => {} } ]);
     my $shown = $t->get("/agents/conversations/$first->{id}");

@@ -108,7 +108,8 @@ sub forms {
     my %cases = ("Bearer $token" => 200, "bearer $token" => 200,
                  "BEARER   $token" => 200, "Bearer $token " => 200,
                  "Bearer \U$token" => 401, "Bearer ${token}x" => 401,
-                 "Bearer $token x" => 401, 'Bearer ' . substr($token, 1) => 401,
+                 "Bearer $token x" => 401,
+                 'Bearer ' . substr($token, 1) => 401,
                  $token => 401, "Basic $token" => 401, "Token $token" => 401);
 
     for (sort keys %cases) {
@@ -132,7 +133,8 @@ sub logged {
     my @cases = (
         # path, status, the variables; what there is not is -
         [ "/agents/conversations/$id", 200, 'acme', 'ann', $id, '', '', '' ],
-        [ "/agents/conversations/$id/messages", 200, 'acme', 'ann', $id, '', '', '' ],
+        [ "/agents/conversations/$id/messages", 200,
+          'acme', 'ann', $id, '', '', '' ],
         [ "/agents/runs/$run->{id}", 200,
           'acme', 'ann', $id, $run->{id}, 'completed', '' ],
         [ '/agents/nothing', 404, '', '', '', '', '', 'not-found' ],

@@ -485,8 +485,8 @@ sub texts {
     ($run) = $t->flow(script({ text => "nul: \0." }));
     is $run->{final_text}, "nul: \x{fffd}.", 'U+0000 from outside';
 
-    my $long = "\x{e9}" x 1_000_000;
+    my $long = "\x{e9}" x 100_000;
     ($run) = $t->flow($long);
-    is length $run->{final_text}, 1_000_006, 'a million characters';
+    is length $run->{final_text}, 100_006, 'a hundred thousand characters';
     return;
 }

@@ -118,8 +118,8 @@ sub exchange {
 
     my @seen = @{$t->mock->requests('/mcp')};
     my @methods = map { $_->{json}{method} || $_->{method} } @seen;
-    my ($initialize) = grep { $_->{json}{method} eq 'initialize' }
-                       grep { $_->{json} } @seen;
+    my ($initialize) = grep { ($_->{json}{method} || '') eq 'initialize' }
+                       @seen;
     my $headers = $initialize->{headers};
     is $initialize->{json}{jsonrpc}, '2.0', 'JSON-RPC';
     like $initialize->{json}{params}{protocolVersion}, qr/^20\d\d-\d\d-\d\d$/,

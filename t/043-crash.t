@@ -22,8 +22,11 @@ for my $store (AgentsTest->stores) {
     $t->allow(qr/exited on signal 9/);
 
     subtest "one worker killed on $store" => sub { one($t) };
-    subtest "a call in flight on $store" => sub { in_flight($t) };
-    subtest "all of nginx killed on $store" => sub { all($t) };
+    # waiting for leases takes its time: these two once
+    subtest "a call in flight on $store" => sub { in_flight($t) }
+        if $store ne 'postgres';
+    subtest "all of nginx killed on $store" => sub { all($t) }
+        if $store ne 'sqlite';
     $t->clean("$store: no error logged");
 }
 
@@ -83,12 +86,22 @@ sub all_end {
 }
 
 
+# The test's own connection may be to one of them.
+sub kill_workers {
+    my ($t, @pids) = @_;
+    delete $t->{http_client};
+    kill 'KILL', @pids;
+    $t->wait_for(5, sub { !grep { AgentsTest::alive($_) } @pids });
+    return;
+}
+
+
 sub one {
     my ($t) = @_;
     $t->wait_for(5, sub { $t->workers == 2 }) or die "workers\n";
     my @workers = $t->workers;
     my @started = start_runs($t, @SCRIPT);
-    kill 'KILL', $workers[0];
+    kill_workers($t, $workers[0]);
     all_end($t, 10, @started);
     ok $t->wait_for(5, sub { $t->workers == 2 }), 'nginx has a new worker';
     return;
@@ -112,7 +125,7 @@ sub in_flight {
         my $live = $t->get("/agents/runs/$run->{id}")->{json}{live}{messages};
         return @$live == 2; });
     ok $seen, 'one call has its result, two are on their way';
-    kill 'KILL', $t->workers;
+    kill_workers($t, $t->workers);
 
     $run = $t->finished($run, 30);
     is $run->{final_text}, 'end', 'the run completes'
@@ -137,9 +150,7 @@ sub all {
     my ($t) = @_;
     my @started = start_runs($t, @SCRIPT);
     sleep 0.2;
-    my @all = ($t->pid, $t->workers);
-    kill 'KILL', @all;
-    $t->wait_for(5, sub { !grep { AgentsTest::alive($_) } @all });
+    kill_workers($t, $t->pid, $t->workers);
     unlink $t->prefix . '/nginx.pid';
     $t->start;
     all_end($t, 10, @started);

@@ -486,8 +486,11 @@ void
 ngx_http_agents_loop_fail(ngx_http_agents_loop_t *loop, const char *incident,
     const char *fmt, ...)
 {
-    char     text[2048];
-    va_list  args;
+    int          valid;
+    char         text[2048];
+    size_t       len;
+    va_list      args;
+    const char  *p;
 
     if (loop->status != NULL) {
         return;
@@ -500,7 +503,13 @@ ngx_http_agents_loop_fail(ngx_http_agents_loop_t *loop, const char *incident,
     (void) vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
 
-    ngx_http_agents_buf_adds(&loop->message, text);
+    /* a provider's words may be broken, or be cut in a character just now */
+
+    for (p = text; *p != '\0'; p += len) {
+        len = ngx_http_agents_json_utf8(p, strlen(p), &valid);
+        ngx_http_agents_buf_add(&loop->message, valid ? p : "\xef\xbf\xbd",
+                                valid ? len : 3);
+    }
 }
 
 

@@ -201,6 +201,12 @@ test_text(void)
     failed(NGX_HTTP_AGENTS_INCIDENT_SCHEMA_DECODE, 6, "    as failed");
 
     start("", NULL);
+    ngx_http_agents_loop_fail(&loop, NGX_HTTP_AGENTS_INCIDENT_INFERENCE,
+                              "a\xff\xc3\xa4%s", "\xe2\x82");
+    unit_text(loop.message.data, "a\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd",
+              "a message of broken UTF-8 is mended");
+
+    start("", NULL);
     ngx_http_agents_loop_tools(&loop);
     unit(ngx_http_agents_loop_judge(&loop, "<html>", 6) == FINISH,
          "an answer that is no reply ends it");

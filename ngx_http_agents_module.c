@@ -431,16 +431,16 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    /* "if" and "limit_except" are locations within: the API goes on */
+
+    if (!conf->api && prev->api && clcf->handler == NULL
+        && (clcf->noname || clcf->lmt_excpt))
+    {
+        conf->api = 1;
+        clcf->handler = ngx_http_agents_routes_handler;
+    }
+
     if (!conf->api) {
-
-        /* "if" and "limit_except" are locations within: the API goes on */
-
-        if (prev->api && (clcf->noname || clcf->lmt_excpt)) {
-            conf->api = 1;
-            conf->settings = prev->settings;
-            clcf->handler = ngx_http_agents_routes_handler;
-        }
-
         return NGX_CONF_OK;
     }
 
@@ -458,6 +458,11 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (clcf->client_max_body_size == 1024 * 1024) {
         clcf->client_max_body_size = 16 * 1024 * 1024;
+    }
+
+    if (conf->settings == NULL) {
+        conf->settings = prev->settings;
+        return NGX_CONF_OK;
     }
 
     ngx_http_agents_merge_settings(cf, conf);

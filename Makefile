@@ -8,6 +8,7 @@
 #   make asan      the same under AddressSanitizer and UBSan, in build/asan
 #   make lint      the compiler's analyzer and the project's own rules
 #   make bench     measurements; B="--only polls" takes some of them
+#   make soak      thousands of runs on each store: all end, nothing grows
 #   make deps      what all of these need; each installs its own by itself
 #   make clean     removes build/
 
@@ -53,7 +54,7 @@ UNITS    := $(patsubst t/unit/%.c,$(BUILD)/units/%,$(wildcard t/unit/test_*.c))
 COMPILE   = $(CC) $(WARNINGS) $(FLAGS) $(DEFINES) $(INCLUDES) \
             $$(pkg-config --cflags $(PKGS)) -MMD -MP -c
 
-.PHONY: FORCE all module ctl units run test asan lint bench deps clean
+.PHONY: FORCE all module ctl units run test asan lint bench soak deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -137,6 +138,9 @@ lint: | $(BUILD)/.deps-lint
 bench: all $(BUILD)/bench/load $(BUILD)/bench/statements \
     | $(BUILD)/.deps-bench
 	@bench/run --build $(BUILD) $(B)
+
+soak: all $(BUILD)/bench/load | $(BUILD)/.deps-test
+	@bench/soak --build $(BUILD)
 
 $(BUILD)/bench/load: $(addprefix $(BUILD)/obj/bench/, \
     load.o client.o peer.o net.o samples.o)

@@ -115,7 +115,8 @@ sub one_turn {
         is_deeply [ $turns[1]{role}, $turns[1]{turn_index} ], [ 'tool', 1 ],
                   'in one turn' or last;
     }
-    ok scalar @partial, 'which shows before it is whole';
+    ok scalar(grep { $_->[0] ne 'a' } @partial),
+       'which shows with the first result, whichever call it is of';
     my ($tool) = grep { $_->{role} eq 'tool' } @{$t->messages($c)};
     is_deeply [ map { $_->{tool_use_id} } @{$tool->{content_blocks}} ],
               \@order, 'all of them at last';

@@ -74,6 +74,8 @@ ngx_http_agents_db_nginx_pg_init(ngx_http_agents_db_nginx_pg_t *store,
     conf.notice = ngx_http_agents_db_nginx_pg_notice_handler;
     conf.data = store;
 
+    store->prepares = !spec->no_prepare;
+
     store->conninfo = strdup((char *) spec->target.data);
     if (store->conninfo == NULL) {
         return NGX_ERROR;

@@ -166,7 +166,8 @@ ngx_http_agents_db_nginx_pg_conn_resolver_work(void *data, ngx_log_t *log)
     ngx_http_agents_db_nginx_conn_t  *conn = data;
 
     if (ngx_http_agents_db_pg_params(&conn->params, conn->store->conninfo,
-                                     conn->error, sizeof(conn->error))
+                                     conn->store->prepares, conn->error,
+                                     sizeof(conn->error))
         == 0)
     {
         conn->resolved = NGX_OK;

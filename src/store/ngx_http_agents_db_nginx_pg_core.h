@@ -55,6 +55,7 @@ struct ngx_http_agents_db_nginx_pg_s {
     ngx_http_agents_db_nginx_t              base;       /* first */
     ngx_http_agents_db_nginx_pg_report_e    report;
     char                                   *conninfo;
+    ngx_uint_t                              prepares;
     ngx_event_t                             flush;
     ngx_http_agents_db_nginx_line_t         early;  /* wait for "fresh" ones */
     ngx_http_agents_db_nginx_conn_t

@@ -69,10 +69,11 @@ typedef struct {
 /*
  * Reads a conninfo and resolves its host names: this waits for the network,
  * so it is for pool threads and programs.  Every address of a host is tried
- * in turn.  0, or -1 with the reason in "err".
+ * in turn.  "prepares": the connection will keep prepared statements, and
+ * sets the server's planner for that.  0, or -1 with the reason in "err".
  */
 int ngx_http_agents_db_pg_params(ngx_http_agents_db_pg_params_t *params,
-    const char *conninfo, char *err, size_t errlen);
+    const char *conninfo, int prepares, char *err, size_t errlen);
 
 /* Checks a conninfo, resolves nothing.  0, or -1 with the reason. */
 int ngx_http_agents_db_pg_params_check(const char *conninfo, char *err,

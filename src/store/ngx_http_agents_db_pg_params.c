@@ -51,7 +51,7 @@ static void ngx_http_agents_db_pg_params_error(char *err, size_t errlen,
 
 int
 ngx_http_agents_db_pg_params(ngx_http_agents_db_pg_params_t *params,
-    const char *conninfo, char *err, size_t errlen)
+    const char *conninfo, int prepares, char *err, size_t errlen)
 {
     int                rc;
     char              *message;
@@ -80,6 +80,17 @@ ngx_http_agents_db_pg_params(ngx_http_agents_db_pg_params_t *params,
     rc = ngx_http_agents_db_pg_params_add(params, "fallback_application_name",
                                           "nginx-agents")
          | ngx_http_agents_db_pg_params_add(params, "gssencmode", "disable");
+
+    /*
+     * a plan that is made while the tables are new and kept for the life of
+     * the connection would scan them still when they have grown; PgBouncer in
+     * transaction mode takes no such options, and there plans are not kept
+     */
+
+    if (prepares) {
+        rc |= ngx_http_agents_db_pg_params_add(params, "options",
+                                       "-c enable_seqscan=off -c jit=off");
+    }
 
     for (o = options; o->keyword; o++) {
 

@@ -70,7 +70,7 @@ test_params(void)
     ngx_http_agents_db_pg_params_t  params;
 
     unit(ngx_http_agents_db_pg_params(&params,
-             "host=/run/a,127.0.0.1 port=5432,5433", err, sizeof(err))
+             "host=/run/a,127.0.0.1 port=5432,5433", 1, err, sizeof(err))
          == 0, "a socket and a host");
 
     host = addr = port = NULL;
@@ -93,8 +93,8 @@ test_params(void)
 
     ngx_http_agents_db_pg_params_free(&params);
 
-    unit(ngx_http_agents_db_pg_params(&params, "host=name.invalid", err,
-                                      sizeof(err))
+    unit(ngx_http_agents_db_pg_params(&params, "host=name.invalid", 1,
+                                      err, sizeof(err))
          == -1 && strstr(err, "name.invalid") != NULL,
          "an unknown host is named: %s", err);
 }

@@ -263,7 +263,7 @@ statements_post(statements_t *s)
     ngx_http_agents_conversations_get(batch, &s->owner, s->conversation);
     ngx_http_agents_runs_by_operation(batch, &s->owner, s->conversation,
                                       s->op);
-    ngx_http_agents_runs_count_active(batch, &s->owner);
+    ngx_http_agents_runs_count_active(batch, &s->owner, 1000000);
     statements_put(s, batch);
 
     memset(&run, 0, sizeof(ngx_http_agents_run_insert_t));

@@ -90,7 +90,7 @@ CREATE TABLE agents_runs (
 ) WITH (fillfactor = 70);
 
 CREATE INDEX agents_runs_active
-    ON agents_runs (company_id, user_id) WHERE finished_at IS NULL;
+    ON agents_runs (company_id, user_id, id) WHERE finished_at IS NULL;
 
 -- For takeover.
 
@@ -119,3 +119,35 @@ CREATE TABLE agents_tokens (
 
 INSERT INTO agents_schema (version, applied_at)
 VALUES (1, (extract(epoch from clock_timestamp()) * 1000)::bigint);
+
+-- Statistics for a database that is still empty: without any, PostgreSQL takes
+-- every index that begins with (company_id, user_id) for as good as the primary
+-- key, and a prepared statement keeps such a plan while the tables fill.
+
+INSERT INTO agents_conversations (company_id, user_id, id, name_rev, version,
+        created_at, updated_at, defaults)
+SELECT 'c', 'u', n::text, 0, 0, n, n, '{}'
+FROM generate_series(1, 1000) n;
+
+INSERT INTO agents_messages (company_id, user_id, conversation_id, sequence_no,
+        part, turn_index, live, created_at, role, run_id, content)
+SELECT 'c', 'u', (n / 10)::text, n % 10, 0, n % 10, 0, n, 'user', n::text, '[]'
+FROM generate_series(1, 1000) n;
+
+INSERT INTO agents_runs (company_id, user_id, id, conversation_id, api,
+        client_op_id, client_op_key, fingerprint, status, owner, epoch,
+        takeovers, rev, base_version, cancel, iterations_used, prompt_tokens,
+        completion_tokens, total_tokens, cache_read_tokens, cache_write_tokens,
+        created_at, finished_at, job_ids, pending_tool_calls, tool_choice,
+        effective_config, payload)
+SELECT 'c', 'u', n::text, (n / 2)::text, 'a', n::text, n::text, n::text,
+       'completed', CASE WHEN n % 20 = 0 THEN (n % 4)::text END, 1, 0, 0, 0, 0,
+       1, 0, 0, 0, 0, 0, n, CASE WHEN n % 10 <> 0 THEN n END, '[]', '[]', '{}',
+       '{}', '{}'
+FROM generate_series(1, 1000) n;
+
+ANALYZE agents_conversations;
+ANALYZE agents_messages;
+ANALYZE agents_runs;
+
+TRUNCATE agents_conversations, agents_messages, agents_runs;

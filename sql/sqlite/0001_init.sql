@@ -88,7 +88,7 @@ CREATE TABLE agents_runs (
 ) STRICT;
 
 CREATE INDEX agents_runs_active
-    ON agents_runs (company_id, user_id) WHERE finished_at IS NULL;
+    ON agents_runs (company_id, user_id, id) WHERE finished_at IS NULL;
 
 -- For takeover.
 

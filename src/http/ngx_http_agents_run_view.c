@@ -165,7 +165,7 @@ ngx_http_agents_run_view_turns(ngx_http_agents_buf_t *buf,
     int64_t                    sequence_no;
     ngx_http_agents_message_t  part;
 
-    n = ngx_http_agents_db_rows(batch, statement) - 1;
+    n = ngx_http_agents_runs_live(batch, statement);
     sequence_no = 0;
 
     for (i = 0; i < n; i++) {

@@ -109,7 +109,8 @@ ngx_http_agents_start_add_state(ngx_http_agents_start_t *start,
     ngx_http_agents_runs_by_operation(batch, &start->owner,
                                       start->conversation_id,
                                       start->body->client_op_key);
-    ngx_http_agents_runs_count_active(batch, &start->owner);
+    ngx_http_agents_runs_count_active(batch, &start->owner,
+                                      start->scope.settings->max_runs_per_user);
 }
 
 

@@ -94,7 +94,6 @@ ngx_http_agents_run_start(ngx_http_agents_engine_t *engine,
     ngx_add_timer(&run->deadline, settings->run_timeout);
     ngx_http_agents_engine_join(engine, run);
 
-    ngx_http_agents_run_write_begin(run);
     ngx_http_agents_run_load(run);
 
     return NGX_OK;
@@ -247,10 +246,20 @@ ngx_http_agents_run_load_done(ngx_http_agents_db_batch_t *batch, void *data)
 }
 
 
+/* Without servers to ask the first prompt is a part of the same thought. */
+
 static void
 ngx_http_agents_run_load_think(ngx_http_agents_run_t *run)
 {
-    (void) ngx_http_agents_loop_load(&run->loop, run->batch);
+    if (ngx_http_agents_loop_load(&run->loop, run->batch) == -1
+        || ngx_http_agents_run_find_model(run) != NGX_OK
+        || run->loop.takeovers >= NGX_HTTP_AGENTS_TAKEOVERS_MAX
+        || run->loop.nservers != 0)
+    {
+        return;
+    }
+
+    ngx_http_agents_run_tools_think(run);
 }
 
 
@@ -292,16 +301,26 @@ ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
         return;
     }
 
-    if (ngx_http_agents_run_find_model(run) != NGX_OK) {
+    if (run->model == NULL) {
         ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_CONFIG,
                                  "the model, data plane or execution cluster "
                                  "of this run is no longer configured");
         return;
     }
 
-    ngx_http_agents_run_discover(run);
+    ngx_http_agents_run_write_begin(run);
+
+    if (run->loop.nservers != 0) {
+        ngx_http_agents_run_discover(run);
+
+    } else {
+        run->state = NGX_HTTP_AGENTS_RUN_THINKING;
+        ngx_http_agents_run_thought(run);
+    }
 }
 
+
+/* The catalog is read only: this is for a pool thread, too. */
 
 static ngx_int_t
 ngx_http_agents_run_find_model(ngx_http_agents_run_t *run)
@@ -330,9 +349,12 @@ ngx_http_agents_run_find_model(ngx_http_agents_run_t *run)
     }
 
     run->cluster = ngx_http_agents_catalog_find_cluster(run->plane, cluster);
-    run->model = ngx_http_agents_catalog_find_model(run->plane, model);
+    if (run->cluster == NULL) {
+        return NGX_DECLINED;
+    }
 
-    if (run->cluster == NULL || run->model == NULL) {
+    run->model = ngx_http_agents_catalog_find_model(run->plane, model);
+    if (run->model == NULL) {
         return NGX_DECLINED;
     }
 

@@ -32,11 +32,6 @@ ngx_http_agents_run_discover(ngx_http_agents_run_t *run)
     conf = ngx_http_agents_engine_conf(run->engine);
     n = run->loop.nservers;
 
-    if (n == 0) {
-        ngx_http_agents_run_discovered(run);
-        return;
-    }
-
     run->state = NGX_HTTP_AGENTS_RUN_DISCOVERING;
 
     run->servers = ngx_calloc(n * sizeof(ngx_http_agents_run_server_t),

@@ -15,7 +15,7 @@
 
 /* The first READERS connections are for reads, the others for writes. */
 #define NGX_HTTP_AGENTS_DB_NGINX_PG_READERS  2
-#define NGX_HTTP_AGENTS_DB_NGINX_PG_WRITERS  2
+#define NGX_HTTP_AGENTS_DB_NGINX_PG_WRITERS  4
 
 #define NGX_HTTP_AGENTS_DB_NGINX_PG_CONNS                                     \
     (NGX_HTTP_AGENTS_DB_NGINX_PG_READERS + NGX_HTTP_AGENTS_DB_NGINX_PG_WRITERS)

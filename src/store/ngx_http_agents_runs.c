@@ -14,14 +14,20 @@
  * the run's conversation comes after it.
  */
 
-#define NGX_HTTP_AGENTS_RUN_COLUMNS                                           \
+#define NGX_HTTP_AGENTS_RUN_KEYS                                              \
     " agents_runs.company_id, agents_runs.user_id, agents_runs.id,"           \
     " agents_runs.conversation_id, agents_runs.api,"                          \
     " agents_runs.client_op_id, agents_runs.fingerprint,"                     \
     " agents_runs.status, agents_runs.owner, agents_runs.epoch,"              \
     " agents_runs.takeovers, agents_runs.rev, agents_runs.base_version,"      \
-    " agents_runs.cancel, agents_runs.payload, agents_runs.tool_choice,"      \
-    " agents_runs.effective_config, agents_runs.iterations_used,"             \
+    " agents_runs.cancel,"
+
+#define NGX_HTTP_AGENTS_RUN_REQUEST                                           \
+    " agents_runs.payload, agents_runs.tool_choice,"                          \
+    " agents_runs.effective_config,"
+
+#define NGX_HTTP_AGENTS_RUN_RESULTS                                           \
+    " agents_runs.iterations_used,"                                           \
     " agents_runs.prompt_tokens, agents_runs.completion_tokens,"              \
     " agents_runs.total_tokens, agents_runs.cache_read_tokens,"               \
     " agents_runs.cache_write_tokens, agents_runs.job_ids,"                   \
@@ -29,6 +35,10 @@
     " agents_runs.final_structured_output, agents_runs.error_type,"           \
     " agents_runs.error_message, agents_runs.created_at,"                     \
     " agents_runs.finished_at, "
+
+#define NGX_HTTP_AGENTS_RUN_COLUMNS                                           \
+    NGX_HTTP_AGENTS_RUN_KEYS NGX_HTTP_AGENTS_RUN_REQUEST                      \
+    NGX_HTTP_AGENTS_RUN_RESULTS
 
 #define NGX_HTTP_AGENTS_RUN_CONVERSATION                                      \
     " JOIN agents_conversations c"                                            \
@@ -72,10 +82,14 @@ enum {
     NGX_HTTP_AGENTS_RUN_NAME,
     NGX_HTTP_AGENTS_RUN_NAME_REV,
 
-    /* of runs_get alone, which is sorted by them */
+    /* of runs_get alone: a part of the live view, or NULLs */
 
-    NGX_HTTP_AGENTS_RUN_SEQUENCE_NO,
-    NGX_HTTP_AGENTS_RUN_PART
+    NGX_HTTP_AGENTS_RUN_LIVE_SEQUENCE_NO,
+    NGX_HTTP_AGENTS_RUN_LIVE_PART,
+    NGX_HTTP_AGENTS_RUN_LIVE_ROLE,
+    NGX_HTTP_AGENTS_RUN_LIVE_CONTENT,
+    NGX_HTTP_AGENTS_RUN_LIVE_TURN_INDEX,
+    NGX_HTTP_AGENTS_RUN_LIVE_CREATED_AT
 };
 
 
@@ -147,46 +161,37 @@ static const ngx_http_agents_db_query_t
 };
 
 /*
- * The run, and the parts of its live view as rows of the same columns, so
- * that the long texts of the run are sent once and one snapshot holds for
- * both.  Parts of a run that has ended are not above the version any more,
- * or are gone.
+ * The run, joined with the parts of its live view: one snapshot holds for
+ * both.  What was asked can be long, and is in the first row alone.
  */
+
+#define NGX_HTTP_AGENTS_RUN_FIRST                                             \
+    " CASE WHEN m.sequence_no IS NULL OR m.sequence_no ="                     \
+    " (SELECT MIN(f.sequence_no) FROM agents_messages f"                      \
+    " WHERE f.company_id = m.company_id AND f.user_id = m.user_id"            \
+    " AND f.conversation_id = m.conversation_id"                              \
+    " AND f.sequence_no > c.version AND f.live = 1) THEN "
 
 static const ngx_http_agents_db_query_t  ngx_http_agents_runs_get_query = {
     "runs_get",
 
-    "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev,"
-    " 0 AS sequence_no, 0 AS part"
+    "SELECT" NGX_HTTP_AGENTS_RUN_KEYS
+    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.payload END,"
+    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.tool_choice END,"
+    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.effective_config END,"
+    NGX_HTTP_AGENTS_RUN_RESULTS "c.name, c.name_rev, m.sequence_no, m.part,"
+    " m.role, m.content, m.turn_index, m.created_at"
     " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
-    " WHERE agents_runs.company_id = {company}"
-    " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
-
-    " UNION ALL"
-    " SELECT NULL, NULL, m.run_id,"             /* id */
-    " NULL, NULL, NULL, NULL,"
-    " m.role,"                                  /* status */
-    " NULL, NULL, NULL,"
-    " m.turn_index,"                            /* rev */
-    " NULL, NULL,"
-    " m.content,"                               /* payload */
-    " NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
-    " NULL, NULL,"
-    " m.created_at,"                            /* created_at */
-    " NULL, NULL, NULL,"
-    " m.sequence_no, m.part"
-    " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
-    " JOIN agents_messages m"
+    " LEFT JOIN agents_messages m"
     " ON m.company_id = agents_runs.company_id"
     " AND m.user_id = agents_runs.user_id"
     " AND m.conversation_id = agents_runs.conversation_id"
     " AND m.sequence_no > c.version"
+    " AND m.live = 1 AND m.run_id = agents_runs.id"
+    " AND agents_runs.finished_at IS NULL"
     " WHERE agents_runs.company_id = {company}"
     " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
-    " AND agents_runs.finished_at IS NULL"
-    " AND m.live = 1 AND m.run_id = agents_runs.id"
-
-    " ORDER BY 34, 35"
+    " ORDER BY m.sequence_no, m.part"
 };
 
 static const ngx_http_agents_db_query_t
@@ -194,9 +199,9 @@ static const ngx_http_agents_db_query_t
 {
     "runs_count_active",
 
-    "SELECT COUNT(*) FROM agents_runs"
+    "SELECT COUNT(*) FROM (SELECT 1 FROM agents_runs"
     " WHERE company_id = {company} AND user_id = {user}"
-    " AND finished_at IS NULL"
+    " AND finished_at IS NULL LIMIT {limit:int}) active"
 };
 
 static const ngx_http_agents_db_query_t
@@ -317,43 +322,62 @@ ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
 }
 
 
+size_t
+ngx_http_agents_runs_live(const ngx_http_agents_db_batch_t *batch,
+    size_t statement)
+{
+    size_t  rows;
+
+    rows = ngx_http_agents_db_rows(batch, statement);
+
+    if (rows == 0
+        || ngx_http_agents_db_get(batch, statement, 0,
+                                  NGX_HTTP_AGENTS_RUN_LIVE_ROLE, NULL)
+           == NULL)
+    {
+        return 0;
+    }
+
+    return rows;
+}
+
+
 void
 ngx_http_agents_runs_read_live(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t i, ngx_http_agents_message_t *part)
 {
-    size_t                      row;
     ngx_http_agents_message_t  *p;
 
-    row = i + 1;
     p = part;
 
     memset(p, 0, sizeof(ngx_http_agents_message_t));
 
-    ngx_http_agents_store_text(batch, statement, row,
-                               NGX_HTTP_AGENTS_RUN_ID, &p->run_id);
-    ngx_http_agents_store_text(batch, statement, row,
-                               NGX_HTTP_AGENTS_RUN_STATUS, &p->role);
-    ngx_http_agents_store_text(batch, statement, row,
-                               NGX_HTTP_AGENTS_RUN_PAYLOAD, &p->content);
+    ngx_http_agents_store_text(batch, statement, i, NGX_HTTP_AGENTS_RUN_ID,
+                               &p->run_id);
+    ngx_http_agents_store_text(batch, statement, i,
+                               NGX_HTTP_AGENTS_RUN_LIVE_ROLE, &p->role);
+    ngx_http_agents_store_text(batch, statement, i,
+                               NGX_HTTP_AGENTS_RUN_LIVE_CONTENT, &p->content);
 
-    p->turn_index = ngx_http_agents_db_get_int(batch, statement, row,
-                                               NGX_HTTP_AGENTS_RUN_REV);
-    p->created_at = ngx_http_agents_db_get_int(batch, statement, row,
-                                               NGX_HTTP_AGENTS_RUN_CREATED_AT);
-    p->sequence_no = ngx_http_agents_db_get_int(batch, statement, row,
-                                             NGX_HTTP_AGENTS_RUN_SEQUENCE_NO);
-    p->part = ngx_http_agents_db_get_int(batch, statement, row,
-                                         NGX_HTTP_AGENTS_RUN_PART);
+    p->turn_index = ngx_http_agents_db_get_int(batch, statement, i,
+                                         NGX_HTTP_AGENTS_RUN_LIVE_TURN_INDEX);
+    p->created_at = ngx_http_agents_db_get_int(batch, statement, i,
+                                         NGX_HTTP_AGENTS_RUN_LIVE_CREATED_AT);
+    p->sequence_no = ngx_http_agents_db_get_int(batch, statement, i,
+                                        NGX_HTTP_AGENTS_RUN_LIVE_SEQUENCE_NO);
+    p->part = ngx_http_agents_db_get_int(batch, statement, i,
+                                         NGX_HTTP_AGENTS_RUN_LIVE_PART);
     p->live = 1;
 }
 
 
 void
 ngx_http_agents_runs_count_active(ngx_http_agents_db_batch_t *batch,
-    const ngx_http_agents_owner_t *owner)
+    const ngx_http_agents_owner_t *owner, int64_t limit)
 {
     ngx_http_agents_db_add(batch, &ngx_http_agents_runs_count_active_query);
     ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_int(batch, "limit", limit);
 }
 
 

@@ -155,20 +155,22 @@ void ngx_http_agents_runs_by_operation(ngx_http_agents_db_batch_t *batch,
     const char *op);
 
 /*
- * One SELECT, so consistent: the run first, then the parts of its journal
- * that show in the live view (none once it is terminal).  read_live gives
- * the i-th part, i from 0 below rows - 1.
+ * One SELECT, so consistent: no row, or the run, to be read from row 0, with
+ * the parts of its journal that show in the live view (none once it is
+ * terminal): "live" says how many, read_live gives the i-th.
  */
 void ngx_http_agents_runs_get(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id);
 void ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row, ngx_http_agents_run_record_t *run);
+size_t ngx_http_agents_runs_live(const ngx_http_agents_db_batch_t *batch,
+    size_t statement);
 void ngx_http_agents_runs_read_live(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t i, ngx_http_agents_message_t *part);
 
-/* SELECT count of the user's runs that are not terminal. */
+/* SELECT count of the user's runs that are not terminal, up to "limit". */
 void ngx_http_agents_runs_count_active(ngx_http_agents_db_batch_t *batch,
-    const ngx_http_agents_owner_t *owner);
+    const ngx_http_agents_owner_t *owner, int64_t limit);
 
 typedef struct {
     const char              *id;

@@ -210,13 +210,18 @@ test_live(uuid_t conv, uuid_t id, ngx_http_agents_run_key_t *k)
     begin(READ);
     ngx_http_agents_runs_get(b, &alice, id);
     ngx_http_agents_runs_get(b, &bob, id);
-    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 4
+    unit(end() == 0 && ngx_http_agents_runs_live(b, 0) == 3
          && ngx_http_agents_db_rows(b, 1) == 0, "the run and three parts");
     ngx_http_agents_runs_read(b, 0, 0, &r);
     unit(strcmp(r.status.data, "running") == 0 && r.rev == 4
          && r.iterations_used == 1 && r.prompt_tokens == 10
          && r.total_tokens == 12, "its progress");
     unit_text(r.job_ids.data, "[\"a\",\"b\"]", "its jobs");
+    unit(r.payload.data != NULL && r.effective_config.data != NULL,
+         "what was asked");
+    ngx_http_agents_runs_read(b, 0, 1, &r);
+    unit(r.payload.data == NULL && r.effective_config.data == NULL,
+         "which is sent once");
     ngx_http_agents_runs_read_live(b, 0, 0, &m);
     unit(m.sequence_no == 2 && m.part == 0 && m.turn_index == 0
          && strcmp(m.role.data, "assistant") == 0

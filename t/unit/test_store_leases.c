@@ -169,7 +169,7 @@ test_leases(void)
     unit(claim_runs(second, 10, &claim) == 0, "what has ended is not taken");
 
     begin(READ);
-    ngx_http_agents_runs_count_active(b, &bob);
+    ngx_http_agents_runs_count_active(b, &bob, 100);
     (void) end();
     unit(ngx_http_agents_db_get_int(b, 0, 0, 0) == 0, "bob has no runs");
 
@@ -188,7 +188,7 @@ test_count(void)
     ngx_http_agents_conversation_t  c;
 
     begin(READ);
-    ngx_http_agents_runs_count_active(b, &alice);
+    ngx_http_agents_runs_count_active(b, &alice, 100);
     (void) end();
     before = ngx_http_agents_db_get_int(b, 0, 0, 0);
 
@@ -197,7 +197,7 @@ test_count(void)
     insert(conv, id, id, 0, 0, NULL);
 
     begin(READ);
-    ngx_http_agents_runs_count_active(b, &alice);
+    ngx_http_agents_runs_count_active(b, &alice, 100);
     (void) end();
     unit(ngx_http_agents_db_get_int(b, 0, 0, 0) == before + 1,
          "a run is active");
@@ -208,7 +208,7 @@ test_count(void)
     (void) end();
 
     begin(READ);
-    ngx_http_agents_runs_count_active(b, &alice);
+    ngx_http_agents_runs_count_active(b, &alice, 100);
     (void) end();
     unit(ngx_http_agents_db_get_int(b, 0, 0, 0) == before,
          "until it has ended");

@@ -11,6 +11,13 @@
 #include "ngx_http_agents_run.h"
 
 
+/*
+ * When a run is written as "running", in milliseconds: one that is over, or
+ * has written a turn, before anyone could look saves the store a commit.
+ */
+#define NGX_HTTP_AGENTS_RUN_BEGIN  10
+
+
 static ngx_int_t ngx_http_agents_run_copy_key(ngx_http_agents_run_t *run,
     const ngx_http_agents_run_key_t *key);
 static u_char *ngx_http_agents_run_log_handler(ngx_log_t *log, u_char *buf,
@@ -25,20 +32,11 @@ static void ngx_http_agents_run_task_work(void *data, ngx_log_t *log);
 static void ngx_http_agents_run_task_done(void *data);
 static void ngx_http_agents_run_tools_think(ngx_http_agents_run_t *run);
 static void ngx_http_agents_run_prompt_think(ngx_http_agents_run_t *run);
-static void ngx_http_agents_run_judge_think(ngx_http_agents_run_t *run);
 static void ngx_http_agents_run_results_think(ngx_http_agents_run_t *run);
 static void ngx_http_agents_run_end_think(ngx_http_agents_run_t *run);
-static void ngx_http_agents_run_thought(ngx_http_agents_run_t *run);
-static void ngx_http_agents_run_judged(ngx_http_agents_run_t *run);
-static void ngx_http_agents_run_infer(ngx_http_agents_run_t *run);
-static void ngx_http_agents_run_entered(void *data);
-static void ngx_http_agents_run_inferred(void *data,
-    ngx_http_agents_inference_result_t *result);
-static const char *ngx_http_agents_run_incident(
-    ngx_http_agents_inference_status_e status);
 static void ngx_http_agents_run_conclude(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_begin_handler(ngx_event_t *ev);
 static void ngx_http_agents_run_deadline_handler(ngx_event_t *ev);
-static void ngx_http_agents_run_queue_handler(ngx_event_t *ev);
 static void ngx_http_agents_run_retry_handler(ngx_event_t *ev);
 
 
@@ -74,22 +72,21 @@ ngx_http_agents_run_start(ngx_http_agents_engine_t *engine,
     run->task.done = ngx_http_agents_run_task_done;
     run->task.data = run;
 
+    run->begin.handler = ngx_http_agents_run_begin_handler;
+    run->begin.data = run;
+    run->begin.log = &run->log;
+
     /* the deadline also keeps a worker that is to exit from leaving early */
 
     run->deadline.handler = ngx_http_agents_run_deadline_handler;
     run->deadline.data = run;
     run->deadline.log = &run->log;
 
-    run->queue_timer.handler = ngx_http_agents_run_queue_handler;
-    run->queue_timer.data = run;
-    run->queue_timer.log = &run->log;
-
     run->retry.handler = ngx_http_agents_run_retry_handler;
     run->retry.data = run;
     run->retry.log = &run->log;
 
-    run->pass.enter = ngx_http_agents_run_entered;
-    run->pass.data = run;
+    ngx_http_agents_run_infer_init(run);
 
     ngx_add_timer(&run->deadline, settings->run_timeout);
     ngx_http_agents_engine_join(engine, run);
@@ -158,6 +155,10 @@ void
 ngx_http_agents_run_destroy(ngx_http_agents_run_t *run)
 {
     ngx_http_agents_engine_leave(run->engine, run);
+
+    if (run->begin.timer_set) {
+        ngx_del_timer(&run->begin);
+    }
 
     if (run->deadline.timer_set) {
         ngx_del_timer(&run->deadline);
@@ -308,7 +309,7 @@ ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
         return;
     }
 
-    ngx_http_agents_run_write_begin(run);
+    ngx_add_timer(&run->begin, NGX_HTTP_AGENTS_RUN_BEGIN);
 
     if (run->loop.nservers != 0) {
         ngx_http_agents_run_discover(run);
@@ -469,20 +470,13 @@ ngx_http_agents_run_prompt_think(ngx_http_agents_run_t *run)
 }
 
 
-static void
-ngx_http_agents_run_judge_think(ngx_http_agents_run_t *run)
+void
+ngx_http_agents_run_end(ngx_http_agents_run_t *run)
 {
-    ngx_http_agents_model_request_clear(&run->loop.request);
+    run->state = NGX_HTTP_AGENTS_RUN_ENDING;
 
-    run->next = ngx_http_agents_loop_judge(&run->loop, run->body,
-                                           run->body_len);
-
-    free(run->body);
-    run->body = NULL;
-
-    if (run->next == NGX_HTTP_AGENTS_LOOP_FINISH) {
-        ngx_http_agents_loop_end(&run->loop);
-    }
+    ngx_http_agents_run_think(run, ngx_http_agents_run_end_think,
+                              ngx_http_agents_run_write_end);
 }
 
 
@@ -494,7 +488,7 @@ ngx_http_agents_run_end_think(ngx_http_agents_run_t *run)
 }
 
 
-static void
+void
 ngx_http_agents_run_thought(ngx_http_agents_run_t *run)
 {
     switch (run->next) {
@@ -510,139 +504,6 @@ ngx_http_agents_run_thought(ngx_http_agents_run_t *run)
     default: /* NGX_HTTP_AGENTS_LOOP_FINISH */
         ngx_http_agents_run_write_end(run);
         break;
-    }
-}
-
-
-/* An inference again right after one: its id is written before it begins. */
-
-static void
-ngx_http_agents_run_judged(ngx_http_agents_run_t *run)
-{
-    if (run->next == NGX_HTTP_AGENTS_LOOP_INFER) {
-        ngx_http_agents_run_write_job(run);
-        return;
-    }
-
-    ngx_http_agents_run_thought(run);
-}
-
-
-static void
-ngx_http_agents_run_infer(ngx_http_agents_run_t *run)
-{
-    ngx_int_t                             rc;
-    const ngx_http_agents_engine_conf_t  *conf;
-
-    if (ngx_http_agents_engine_draining(run->engine)) {
-        ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL,
-                                 NULL);
-        return;
-    }
-
-    conf = ngx_http_agents_engine_conf(run->engine);
-
-    run->state = NGX_HTTP_AGENTS_RUN_QUEUED;
-
-    rc = ngx_http_agents_gate_enter(conf->gate, &run->pass, run->plane,
-                                    run->cluster);
-
-    if (rc == NGX_OK) {
-        ngx_http_agents_run_entered(run);
-        return;
-    }
-
-    if (rc == NGX_AGAIN) {
-        ngx_add_timer(&run->queue_timer, run->settings->queue_timeout);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ALERT, &run->log, 0,
-                  "there are more clusters with max_inferences than the zone "
-                  "has room for");
-    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
-                             "the node cannot count this cluster's "
-                             "inferences");
-}
-
-
-static void
-ngx_http_agents_run_entered(void *data)
-{
-    ngx_http_agents_run_t *run = data;
-
-    ngx_msec_int_t  left;
-
-    if (run->queue_timer.timer_set) {
-        ngx_del_timer(&run->queue_timer);
-    }
-
-    run->state = NGX_HTTP_AGENTS_RUN_INFERRING;
-
-    left = (ngx_msec_int_t) (run->deadline.timer.key - ngx_current_msec);
-    left = ngx_min(left, (ngx_msec_int_t) run->settings->inference_timeout);
-    left = ngx_max(left, 1);
-
-    run->inference = ngx_http_agents_inference_start(run->model->provider,
-                                                     &run->loop.request, left,
-                                                     &run->log,
-                                                ngx_http_agents_run_inferred,
-                                                     run);
-
-    if (run->inference == NULL) {
-        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
-                                 "the worker ran out of memory");
-    }
-}
-
-
-static void
-ngx_http_agents_run_inferred(void *data,
-    ngx_http_agents_inference_result_t *result)
-{
-    ngx_http_agents_run_t *run = data;
-
-    run->inference = NULL;
-    run->state = NGX_HTTP_AGENTS_RUN_THINKING;
-
-    ngx_http_agents_gate_leave(ngx_http_agents_engine_conf(run->engine)->gate,
-                               &run->pass);
-
-    if (result->status == NGX_HTTP_AGENTS_INFERENCE_REPLY) {
-        run->body = result->body;
-        run->body_len = result->body_len;
-
-        ngx_http_agents_run_think(run, ngx_http_agents_run_judge_think,
-                                  ngx_http_agents_run_judged);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_WARN, &run->log, 0, "inference failed: %s",
-                  result->message);
-
-    ngx_http_agents_loop_fail(&run->loop,
-                              ngx_http_agents_run_incident(result->status),
-                              "%s", result->message);
-
-    run->state = NGX_HTTP_AGENTS_RUN_ENDING;
-    ngx_http_agents_run_think(run, ngx_http_agents_run_end_think,
-                              ngx_http_agents_run_write_end);
-}
-
-
-static const char *
-ngx_http_agents_run_incident(ngx_http_agents_inference_status_e status)
-{
-    switch (status) {
-
-    case NGX_HTTP_AGENTS_INFERENCE_CONTEXT:
-        return NGX_HTTP_AGENTS_INCIDENT_CONTEXT;
-
-    case NGX_HTTP_AGENTS_INFERENCE_FILTERED:
-        return NGX_HTTP_AGENTS_INCIDENT_FILTERED;
-
-    default:
-        return NGX_HTTP_AGENTS_INCIDENT_INFERENCE;
     }
 }
 
@@ -735,8 +596,7 @@ ngx_http_agents_run_conclude(ngx_http_agents_run_t *run)
     case NGX_HTTP_AGENTS_STOP_FAIL:
         ngx_http_agents_loop_fail(&run->loop, run->stop_incident, "%s",
                                   run->stop_why);
-        ngx_http_agents_run_think(run, ngx_http_agents_run_end_think,
-                                  ngx_http_agents_run_write_end);
+        ngx_http_agents_run_end(run);
         break;
 
     case NGX_HTTP_AGENTS_STOP_GIVE_UP:
@@ -763,6 +623,13 @@ ngx_http_agents_run_drain(ngx_http_agents_run_t *run)
 
 
 static void
+ngx_http_agents_run_begin_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_run_write_begin(ev->data);
+}
+
+
+static void
 ngx_http_agents_run_deadline_handler(ngx_event_t *ev)
 {
     ngx_http_agents_run_t *run = ev->data;
@@ -773,17 +640,6 @@ ngx_http_agents_run_deadline_handler(ngx_event_t *ev)
 
     ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_TIMEOUT,
                              "the run took longer than the operator allows");
-}
-
-
-static void
-ngx_http_agents_run_queue_handler(ngx_event_t *ev)
-{
-    ngx_http_agents_run_t *run = ev->data;
-
-    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_QUEUE,
-                             "no inference of this cluster became free in "
-                             "time");
 }
 
 

@@ -104,6 +104,7 @@ struct ngx_http_agents_run_s {
                                                            the store */
     ngx_uint_t                         open_calls;      /* not stored */
 
+    ngx_event_t                        begin;       /* to be seen as running */
     ngx_event_t                        deadline;
     ngx_event_t                        retry;
     void                             (*again)(ngx_http_agents_run_t *run);
@@ -152,6 +153,16 @@ ngx_int_t ngx_http_agents_run_settled(ngx_http_agents_run_t *run);
 /* Ends the run for a reason of the engine's. */
 void ngx_http_agents_run_fail(ngx_http_agents_run_t *run, const char *incident,
     const char *why);
+
+/* Goes on as the last thought said. */
+void ngx_http_agents_run_thought(ngx_http_agents_run_t *run);
+
+/* Ends the run as its loop has it by now. */
+void ngx_http_agents_run_end(ngx_http_agents_run_t *run);
+
+/* infer: the line, the inference, the reply */
+void ngx_http_agents_run_infer_init(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_infer(ngx_http_agents_run_t *run);
 
 /* calls: discovery, tools/call */
 void ngx_http_agents_run_discover(ngx_http_agents_run_t *run);

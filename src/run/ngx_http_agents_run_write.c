@@ -158,6 +158,12 @@ ngx_http_agents_run_add_step(ngx_http_agents_run_t *run,
     size_t                           len;
     ngx_http_agents_run_progress_t   progress;
 
+    /* a step says so, too */
+
+    if (run->begin.timer_set) {
+        ngx_del_timer(&run->begin);
+    }
+
     text = NULL;
     len = 0;
 

@@ -37,12 +37,11 @@ static int ngx_http_agents_db_sqlite_busy(void *data, int n);
 /* What each mode sets once it is open. */
 static const char *const  ngx_http_agents_db_sqlite_pragmas[] = {
 
-    /* reader: readers of one file share the kernel's pages of it */
+    /* reader: not mapped, since a map is made anew after every commit */
 
-    "PRAGMA query_only = 1; PRAGMA mmap_size = 268435456;"
-    "PRAGMA temp_store = MEMORY",
+    "PRAGMA query_only = 1; PRAGMA temp_store = MEMORY",
 
-    /* inline */
+    /* inline: many reads between two commits */
 
     "PRAGMA query_only = 1; PRAGMA mmap_size = 268435456;"
     "PRAGMA temp_store = MEMORY",

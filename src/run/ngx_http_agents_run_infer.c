@@ -1,0 +1,195 @@
+
+/*
+ * A run asks its model: in line for the cluster, the inference, and what the
+ * reply means.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_http_agents_run.h"
+
+
+static void ngx_http_agents_run_infer_entered(void *data);
+static void ngx_http_agents_run_infer_queue_handler(ngx_event_t *ev);
+static void ngx_http_agents_run_infer_done(void *data,
+    ngx_http_agents_inference_result_t *result);
+static const char *ngx_http_agents_run_infer_incident(
+    ngx_http_agents_inference_status_e status);
+static void ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_infer_judged(ngx_http_agents_run_t *run);
+
+
+void
+ngx_http_agents_run_infer_init(ngx_http_agents_run_t *run)
+{
+    run->queue_timer.handler = ngx_http_agents_run_infer_queue_handler;
+    run->queue_timer.data = run;
+    run->queue_timer.log = &run->log;
+
+    run->pass.enter = ngx_http_agents_run_infer_entered;
+    run->pass.data = run;
+}
+
+
+void
+ngx_http_agents_run_infer(ngx_http_agents_run_t *run)
+{
+    ngx_int_t                             rc;
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    if (ngx_http_agents_engine_draining(run->engine)) {
+        ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL,
+                                 NULL);
+        return;
+    }
+
+    conf = ngx_http_agents_engine_conf(run->engine);
+
+    run->state = NGX_HTTP_AGENTS_RUN_QUEUED;
+
+    rc = ngx_http_agents_gate_enter(conf->gate, &run->pass, run->plane,
+                                    run->cluster);
+
+    if (rc == NGX_OK) {
+        ngx_http_agents_run_infer_entered(run);
+        return;
+    }
+
+    if (rc == NGX_AGAIN) {
+        ngx_add_timer(&run->queue_timer, run->settings->queue_timeout);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, &run->log, 0,
+                  "there are more clusters with max_inferences than the zone "
+                  "has room for");
+    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                             "the node cannot count this cluster's "
+                             "inferences");
+}
+
+
+static void
+ngx_http_agents_run_infer_entered(void *data)
+{
+    ngx_http_agents_run_t *run = data;
+
+    ngx_msec_int_t  left;
+
+    if (run->queue_timer.timer_set) {
+        ngx_del_timer(&run->queue_timer);
+    }
+
+    run->state = NGX_HTTP_AGENTS_RUN_INFERRING;
+
+    left = (ngx_msec_int_t) (run->deadline.timer.key - ngx_current_msec);
+    left = ngx_min(left, (ngx_msec_int_t) run->settings->inference_timeout);
+    left = ngx_max(left, 1);
+
+    run->inference = ngx_http_agents_inference_start(run->model->provider,
+                                                     &run->loop.request, left,
+                                                     &run->log,
+                                                ngx_http_agents_run_infer_done,
+                                                     run);
+
+    if (run->inference == NULL) {
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                                 "the worker ran out of memory");
+    }
+}
+
+
+static void
+ngx_http_agents_run_infer_done(void *data,
+    ngx_http_agents_inference_result_t *result)
+{
+    ngx_http_agents_run_t *run = data;
+
+    const char  *incident;
+
+    run->inference = NULL;
+    run->state = NGX_HTTP_AGENTS_RUN_THINKING;
+
+    ngx_http_agents_gate_leave(ngx_http_agents_engine_conf(run->engine)->gate,
+                               &run->pass);
+
+    if (result->status == NGX_HTTP_AGENTS_INFERENCE_REPLY) {
+        run->body = result->body;
+        run->body_len = result->body_len;
+
+        ngx_http_agents_run_think(run, ngx_http_agents_run_infer_judge,
+                                  ngx_http_agents_run_infer_judged);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, &run->log, 0, "inference failed: %s",
+                  result->message);
+
+    incident = ngx_http_agents_run_infer_incident(result->status);
+
+    ngx_http_agents_loop_fail(&run->loop, incident, "%s", result->message);
+
+    ngx_http_agents_run_end(run);
+}
+
+
+static const char *
+ngx_http_agents_run_infer_incident(ngx_http_agents_inference_status_e status)
+{
+    switch (status) {
+
+    case NGX_HTTP_AGENTS_INFERENCE_CONTEXT:
+        return NGX_HTTP_AGENTS_INCIDENT_CONTEXT;
+
+    case NGX_HTTP_AGENTS_INFERENCE_FILTERED:
+        return NGX_HTTP_AGENTS_INCIDENT_FILTERED;
+
+    default:
+        return NGX_HTTP_AGENTS_INCIDENT_INFERENCE;
+    }
+}
+
+
+static void
+ngx_http_agents_run_infer_queue_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_run_t *run = ev->data;
+
+    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_QUEUE,
+                             "no inference of this cluster became free in "
+                             "time");
+}
+
+
+static void
+ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_model_request_clear(&run->loop.request);
+
+    run->next = ngx_http_agents_loop_judge(&run->loop, run->body,
+                                           run->body_len);
+
+    free(run->body);
+    run->body = NULL;
+
+    if (run->next == NGX_HTTP_AGENTS_LOOP_FINISH) {
+        ngx_http_agents_loop_end(&run->loop);
+    }
+}
+
+
+/* An inference again right after one: its id is written before it begins. */
+
+static void
+ngx_http_agents_run_infer_judged(ngx_http_agents_run_t *run)
+{
+    if (run->next == NGX_HTTP_AGENTS_LOOP_INFER) {
+        ngx_http_agents_run_write_job(run);
+        return;
+    }
+
+    ngx_http_agents_run_thought(run);
+}

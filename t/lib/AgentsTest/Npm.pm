@@ -20,6 +20,7 @@ use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 use AgentsTest ();
 
+my $NODE = 'node@22';
 my $why = '';
 
 
@@ -43,11 +44,30 @@ sub package {
         $why = "$command is not installed";
         return;
     }
-    system('npm', 'install', '--prefix', $top, '--no-audit', '--no-fund',
-           '--loglevel=error', "$name\@$version");
+    install($top, "$name\@$version", old_node() ? $NODE : ());
     return $dir if is_version($dir, $version);
     $why = "npm could not install $name";
     return;
+}
+
+
+sub install {
+    my ($top, @packages) = @_;
+    return system('npm', 'install', '--prefix', $top, '--no-audit',
+                  '--no-fund', '--loglevel=error', @packages);
+}
+
+
+# Debian 12 has node 18; the servers want more, and npm has it as a package.
+sub old_node {
+    my ($major) = (`node --version` || '') =~ /^v(\d+)/;
+    return !defined $major || $major < 20;
+}
+
+
+sub node_binary {
+    my $own = AgentsTest::build_dir() . '/npm/node_modules/node/bin/node';
+    return -x $own ? $own : 'node';
 }
 
 
@@ -65,7 +85,7 @@ sub node {
         . 'const listen = net.Server.prototype.listen;'
         . 'net.Server.prototype.listen = function (port, ...rest) {'
         . ' return listen.call(this, port, "127.0.0.1", ...rest); };';
-    my @command = ('node', '--import', "data:text/javascript,$loopback",
+    my @command = (node_binary(), '--import', "data:text/javascript,$loopback",
                    @program);
     my $self = bless { port => $port, owner => $$ }, $class;
     my $log = AgentsTest::build_dir() . "/npm/$port.log";

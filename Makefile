@@ -6,6 +6,8 @@
 #   make run       a demonstration on 127.0.0.1:8080; PORT and DATA move it
 #   make test      unit tests and t/*.t; T="t/001-load.t" runs some of them
 #   make asan      the same under AddressSanitizer and UBSan, in build/asan
+#   make fuzz      libFuzzer on what reads outside bytes, FUZZ_SECONDS each;
+#                  F="json sse" takes some of them
 #   make lint      the compiler's analyzer and the project's own rules
 #   make bench     measurements; B="--only polls" takes some of them
 #   make soak      thousands of runs on each store: all end, nothing grows
@@ -19,6 +21,10 @@ PORT      ?= 8080
 SANITIZE  ?=
 T         ?=
 B         ?=
+F         ?=
+FUZZ_CC   ?= clang
+
+FUZZ_SECONDS ?= 60
 
 # nginx is where Debian's users do not look
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -54,7 +60,7 @@ UNITS    := $(patsubst t/unit/%.c,$(BUILD)/units/%,$(wildcard t/unit/test_*.c))
 COMPILE   = $(CC) $(WARNINGS) $(FLAGS) $(DEFINES) $(INCLUDES) \
             $$(pkg-config --cflags $(PKGS)) -MMD -MP -c
 
-.PHONY: FORCE all module ctl units run test asan lint bench soak deps clean
+.PHONY: FORCE all module ctl units run test asan fuzz lint bench soak deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -114,7 +120,53 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps-build
 	@echo "  CC $<"
 	@$(COMPILE) -o $@ $<
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/fuzz/obj -name '*.d' 2>/dev/null)
+
+# ---- fuzzing ----
+
+# The parsers once more, for clang; a finding of UBSan ends a program, too.
+
+FUZZ      := $(patsubst t/fuzz/fuzz_%.c,%,$(wildcard t/fuzz/fuzz_*.c))
+FUZZ_RUNS := $(addprefix fuzz-,$(or $(F),$(FUZZ)))
+FUZZ_SRC  := $(filter-out src/store/% src/run/%,$(CORE_SRC))
+FUZZ_LIB  := $(BUILD)/fuzz/libcore.a
+
+# Folders of t/unit/data that a target begins with, where the name differs.
+FUZZ_SEEDS_schema      := schema schema_check
+FUZZ_SEEDS_mcp_message := mcp_schema json
+
+$(BUILD)/fuzz/%: FLAGS = -O1 -g -fno-omit-frame-pointer \
+    -fno-sanitize-recover=all -fsanitize=fuzzer-no-link,address,undefined
+
+$(BUILD)/fuzz/obj/%.o: CC = $(FUZZ_CC)
+$(BUILD)/fuzz/obj/%.o: %.c | $(BUILD)/.deps-build $(BUILD)/.deps-fuzz
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(COMPILE) -o $@ $<
+
+$(FUZZ_LIB): $(FUZZ_SRC:%.c=$(BUILD)/fuzz/obj/%.o)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/obj/t/fuzz/fuzz_%.o $(FUZZ_LIB)
+	@$(FUZZ_CC) $(FLAGS) -fsanitize=fuzzer -o $@ $^ \
+	    $$(pkg-config --libs jansson libcrypto) -lpthread -lm
+
+# One finding does not keep the others from being made.
+fuzz:
+	@$(MAKE) -k --no-print-directory $(FUZZ_RUNS)
+
+.PHONY: $(FUZZ_RUNS)
+
+$(FUZZ_RUNS): fuzz-%: $(BUILD)/fuzz/fuzz_%
+	@mkdir -p $(BUILD)/fuzz/corpus/$*
+	@$< -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 \
+	    -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/fuzz/$*- \
+	    $(BUILD)/fuzz/corpus/$* \
+	    $(addprefix t/unit/data/,$(or $(FUZZ_SEEDS_$*),$*)) \
+	    >$(BUILD)/fuzz/$*.log 2>&1 \
+	    || { tail -n 60 $(BUILD)/fuzz/$*.log; exit 1; }
+	@echo "  FUZZ $*: $$(tail -n 1 $(BUILD)/fuzz/$*.log)"
 
 # ---- what runs ----
 
@@ -153,7 +205,7 @@ $(BUILD)/bench/statements: $(BUILD)/obj/bench/statements.o $(BUILD)/libcore.a
 
 # ---- set-up ----
 
-deps: $(addprefix $(BUILD)/.deps-,build run test lint bench)
+deps: $(addprefix $(BUILD)/.deps-,build run test fuzz lint bench)
 
 $(BUILD)/.deps-%: util/deps
 	@mkdir -p $(BUILD)

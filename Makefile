@@ -11,6 +11,7 @@
 #   make lint      the compiler's analyzer and the project's own rules
 #   make bench     measurements; B="--only polls" takes some of them
 #   make soak      thousands of runs on each store: all end, nothing grows
+#   make deb       a Debian package of both, in build/deb
 #   make deps      what all of these need; each installs its own by itself
 #   make clean     removes build/
 
@@ -203,9 +204,26 @@ $(BUILD)/bench/statements: $(BUILD)/obj/bench/statements.o $(BUILD)/libcore.a
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(LINK) -o $@ $^ $$(pkg-config --libs $(PKGS)) -lpthread -lm
 
+# ---- the Debian package ----
+
+# Built from a copy of the files that git does not ignore, so that nothing of
+# the build comes into the checkout, nor the make flags into the package's.
+
+.PHONY: deb
+
+deb: | $(BUILD)/.deps-deb
+	@rm -rf $(BUILD)/deb
+	@mkdir -p $(BUILD)/deb/src
+	@git ls-files -z --cached --others --exclude-standard >$(BUILD)/deb/files
+	@tar cf - --null -T $(BUILD)/deb/files | tar xf - -C $(BUILD)/deb/src
+	@cd $(BUILD)/deb/src && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+	    dpkg-buildpackage -us -uc -b >../build.log 2>&1 \
+	    || { tail -n 40 ../build.log >&2; exit 1; }
+	@ls $(BUILD)/deb/*.deb
+
 # ---- set-up ----
 
-deps: $(addprefix $(BUILD)/.deps-,build run test fuzz lint bench)
+deps: $(addprefix $(BUILD)/.deps-,build run test fuzz lint bench deb)
 
 $(BUILD)/.deps-%: util/deps
 	@mkdir -p $(BUILD)

@@ -28,6 +28,7 @@ struct ngx_http_agents_engine_s {
 
     ngx_queue_t                    runs;
     ngx_uint_t                     active;
+    ngx_uint_t                     claims;      /* batches on their way */
 
     ngx_event_t                    tick;
     ngx_msec_t                     renew_at;    /* by ngx_current_msec */
@@ -35,7 +36,6 @@ struct ngx_http_agents_engine_s {
     ngx_msec_t                     expire_at;
     ngx_msec_t                     drain_until;
     unsigned                       renewing:1;  /* a batch is on its way */
-    unsigned                       claiming:1;
     unsigned                       expiring:1;
     unsigned                       releasing:1;
     unsigned                       leased:1;    /* the store knows us */
@@ -48,7 +48,6 @@ struct ngx_http_agents_engine_s {
 typedef struct {
     ngx_http_agents_engine_t      *engine;
     ngx_http_agents_settings_t    *settings;
-    ngx_uint_t                     last;        /* of this round */
 } ngx_http_agents_engine_claim_t;
 
 
@@ -131,13 +130,6 @@ ngx_http_agents_engine_worker(ngx_http_agents_engine_t *engine)
 }
 
 
-ngx_uint_t
-ngx_http_agents_engine_active(ngx_http_agents_engine_t *engine)
-{
-    return engine->active;
-}
-
-
 const ngx_http_agents_engine_conf_t *
 ngx_http_agents_engine_conf(ngx_http_agents_engine_t *engine)
 {
@@ -199,7 +191,7 @@ ngx_http_agents_engine_tick(ngx_event_t *ev)
 
     } else if (engine->leased) {
 
-        if (!engine->claiming && ngx_http_agents_engine_due(engine->claim_at))
+        if (engine->claims == 0 && ngx_http_agents_engine_due(engine->claim_at))
         {
             ngx_http_agents_engine_claim(engine);
         }
@@ -333,7 +325,6 @@ ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
 
         claim->engine = engine;
         claim->settings = apis[i];
-        claim->last = (i == engine->conf.apis->nelts - 1);
 
         batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_WRITE,
                                          ngx_http_agents_engine_claim_done,
@@ -347,7 +338,7 @@ ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
                                      (char *) apis[i]->name.data,
                                      NGX_HTTP_AGENTS_CLAIM_MAX);
 
-        engine->claiming = 1;
+        engine->claims++;
         ngx_http_agents_db_submit(engine->conf.db, batch);
     }
 }
@@ -366,9 +357,7 @@ ngx_http_agents_engine_claim_done(ngx_http_agents_db_batch_t *batch,
 
     engine = claim->engine;
 
-    if (claim->last) {
-        engine->claiming = 0;
-    }
+    engine->claims--;
 
     n = 0;
 

@@ -73,8 +73,4 @@ void ngx_http_agents_engine_start(ngx_http_agents_engine_t *engine,
     const ngx_http_agents_settings_t *settings,
     const ngx_http_agents_run_key_t *key);
 
-/* Runs in flight in this worker. */
-ngx_uint_t ngx_http_agents_engine_active(ngx_http_agents_engine_t *engine);
-
-
 #endif /* _NGX_HTTP_AGENTS_ENGINE_H_INCLUDED_ */

@@ -345,7 +345,13 @@ ngx_http_agents_loop_cut(json_t *content, size_t max)
 
         if (text != NULL && seen + len <= max) {
             seen += len;
-            (void) json_array_append(cut, block);
+
+            if (json_array_append(cut, block) == -1) {
+                json_decref(cut);
+                json_decref(content);
+                return NULL;
+            }
+
             continue;
         }
 

@@ -114,7 +114,6 @@ typedef struct {
     int64_t                            sequence;    /* of the last of them */
     int64_t                            turn_sequence;   /* of the last turn */
     unsigned                           payload_written:1;
-    unsigned                           payload_queued:1;
     unsigned                           replied:1;   /* the model has, once */
     unsigned                           resuming:1;  /* from a journal */
 

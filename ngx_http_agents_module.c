@@ -15,11 +15,11 @@
 #include "ngx_http_agents_egress.h"
 #include "ngx_http_agents_errors.h"
 #include "ngx_http_agents_filter.h"
-#include "ngx_http_agents_gate.h"
 #include "ngx_http_agents_http.h"
 #include "ngx_http_agents_routes.h"
 #include "ngx_http_agents_transport.h"
 #include "ngx_http_agents_variables.h"
+#include "ngx_http_agents_zone.h"
 
 
 static ngx_int_t ngx_http_agents_preconfiguration(ngx_conf_t *cf);
@@ -357,7 +357,7 @@ ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     if (amcf->zone == NULL) {
-        amcf->zone = ngx_http_agents_gate_zone(cf, NULL);
+        amcf->zone = ngx_http_agents_zone_add(cf, NULL);
         if (amcf->zone == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -510,6 +510,8 @@ ngx_http_agents_merge_settings(ngx_conf_t *cf, ngx_http_agents_loc_conf_t *conf)
 static ngx_int_t
 ngx_http_agents_init_process(ngx_cycle_t *cycle)
 {
+    ngx_shmtx_t                    *mutex;
+    ngx_http_agents_zone_t         *zone;
     ngx_http_agents_worker_t       *worker;
     ngx_http_agents_main_conf_t    *amcf;
     ngx_http_agents_engine_conf_t   engine;
@@ -545,8 +547,10 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    worker->gate = ngx_http_agents_gate_create(amcf->zone, cycle->pool,
-                                               cycle->log);
+    zone = ngx_http_agents_zone_get(amcf->zone, &mutex);
+
+    worker->gate = ngx_http_agents_gate_create(&zone->gates, mutex,
+                                               cycle->pool, cycle->log);
     if (worker->gate == NULL) {
         return NGX_ERROR;
     }
@@ -656,7 +660,7 @@ ngx_http_agents_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    amcf->zone = ngx_http_agents_gate_zone(cf, &value[1]);
+    amcf->zone = ngx_http_agents_zone_add(cf, &value[1]);
 
     return amcf->zone == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
 }

@@ -11,44 +11,19 @@
 #include "ngx_http_agents_gate.h"
 
 
-#define NGX_HTTP_AGENTS_GATES       64
-#define NGX_HTTP_AGENTS_GATE_NAME   96
-
 /* How soon a place that another worker gave up is seen, in milliseconds. */
 #define NGX_HTTP_AGENTS_GATE_POLL   50
 
 
-extern ngx_module_t  ngx_http_agents_module;
-
-
-/*
- * What each process holds is all there is; the total is their sum, taken
- * under the zone's mutex.  So a process that dies at any instruction leaves
- * nothing behind but its own count, which its successor in the slot clears.
- */
-
-typedef struct {
-    u_char      name[NGX_HTTP_AGENTS_GATE_NAME];    /* "plane/cluster" */
-    uint32_t    held[NGX_MAX_PROCESSES];            /* by process slot */
-} ngx_http_agents_gate_slot_t;
-
-
-typedef struct {
-    ngx_http_agents_gate_slot_t   gates[NGX_HTTP_AGENTS_GATES];
-} ngx_http_agents_gate_zone_t;
-
-
 struct ngx_http_agents_gate_s {
     ngx_http_agents_gate_zone_t  *zone;
-    ngx_slab_pool_t              *shpool;
+    ngx_shmtx_t                  *mutex;
     ngx_queue_t                   lines[NGX_HTTP_AGENTS_GATES];
     ngx_uint_t                    waiting;
     ngx_event_t                   timer;
 };
 
 
-static ngx_int_t ngx_http_agents_gate_init_zone(ngx_shm_zone_t *shm_zone,
-    void *data);
 static ngx_int_t ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
     ngx_http_agents_plane_t *plane, ngx_http_agents_cluster_t *cluster);
 static ngx_uint_t ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
@@ -58,92 +33,9 @@ static void ngx_http_agents_gate_admit(ngx_http_agents_gate_t *gate,
 static void ngx_http_agents_gate_handler(ngx_event_t *ev);
 
 
-ngx_shm_zone_t *
-ngx_http_agents_gate_zone(ngx_conf_t *cf, ngx_str_t *value)
-{
-    u_char          *p;
-    ssize_t          size;
-    ngx_str_t        name, s;
-    ngx_shm_zone_t  *zone;
-
-    ngx_str_set(&name, "agents");
-    size = 1024 * 1024;
-
-    if (value != NULL) {
-        p = (u_char *) ngx_strlchr(value->data, value->data + value->len, ':');
-
-        if (p == NULL || p == value->data) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid zone \"%V\": it must be NAME:SIZE, as "
-                               "in \"agents:1m\"", value);
-            return NULL;
-        }
-
-        name.data = value->data;
-        name.len = p - value->data;
-
-        s.data = p + 1;
-        s.len = value->data + value->len - s.data;
-
-        size = ngx_parse_size(&s);
-    }
-
-    if (size < (ssize_t) (sizeof(ngx_http_agents_gate_zone_t)
-                          + 8 * ngx_pagesize))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid size of the zone \"%V\": it must be at "
-                           "least %uzk, as in \"agents:1m\"", value,
-                           (sizeof(ngx_http_agents_gate_zone_t)
-                            + 8 * ngx_pagesize) / 1024 + 1);
-        return NULL;
-    }
-
-    zone = ngx_shared_memory_add(cf, &name, size,
-                                 &ngx_http_agents_module);
-    if (zone == NULL) {
-        return NULL;
-    }
-
-    zone->init = ngx_http_agents_gate_init_zone;
-
-    return zone;
-}
-
-
-static ngx_int_t
-ngx_http_agents_gate_init_zone(ngx_shm_zone_t *shm_zone, void *data)
-{
-    ngx_slab_pool_t              *shpool;
-    ngx_http_agents_gate_zone_t  *zone;
-
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    if (data != NULL) {
-        shm_zone->data = data;
-        return NGX_OK;
-    }
-
-    if (shm_zone->shm.exists) {
-        shm_zone->data = shpool->data;
-        return NGX_OK;
-    }
-
-    zone = ngx_slab_calloc(shpool, sizeof(ngx_http_agents_gate_zone_t));
-    if (zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    shpool->data = zone;
-    shm_zone->data = zone;
-
-    return NGX_OK;
-}
-
-
 ngx_http_agents_gate_t *
-ngx_http_agents_gate_create(ngx_shm_zone_t *zone, ngx_pool_t *pool,
-    ngx_log_t *log)
+ngx_http_agents_gate_create(ngx_http_agents_gate_zone_t *zone,
+    ngx_shmtx_t *mutex, ngx_pool_t *pool, ngx_log_t *log)
 {
     ngx_uint_t               i;
     ngx_http_agents_gate_t  *gate;
@@ -153,8 +45,8 @@ ngx_http_agents_gate_create(ngx_shm_zone_t *zone, ngx_pool_t *pool,
         return NULL;
     }
 
-    gate->zone = zone->data;
-    gate->shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    gate->zone = zone;
+    gate->mutex = mutex;
 
     gate->timer.handler = ngx_http_agents_gate_handler;
     gate->timer.data = gate;
@@ -163,7 +55,7 @@ ngx_http_agents_gate_create(ngx_shm_zone_t *zone, ngx_pool_t *pool,
 
     for (i = 0; i < NGX_HTTP_AGENTS_GATES; i++) {
         ngx_queue_init(&gate->lines[i]);
-        gate->zone->gates[i].held[ngx_process_slot] = 0;
+        gate->zone->slots[i].held[ngx_process_slot] = 0;
     }
 
     return gate;
@@ -224,10 +116,10 @@ ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
 
     n = NGX_ERROR;
 
-    ngx_shmtx_lock(&gate->shpool->mutex);
+    ngx_shmtx_lock(gate->mutex);
 
     for (i = 0; i < NGX_HTTP_AGENTS_GATES; i++) {
-        slot = &gate->zone->gates[i];
+        slot = &gate->zone->slots[i];
 
         if (slot->name[0] == '\0') {
             ngx_memcpy(slot->name, name, end - name + 1);
@@ -239,7 +131,7 @@ ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
         }
     }
 
-    ngx_shmtx_unlock(&gate->shpool->mutex);
+    ngx_shmtx_unlock(gate->mutex);
 
     return n;
 }
@@ -252,10 +144,10 @@ ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
     ngx_uint_t                    i, total;
     ngx_http_agents_gate_slot_t  *slot;
 
-    slot = &gate->zone->gates[pass->gate];
+    slot = &gate->zone->slots[pass->gate];
     total = 0;
 
-    ngx_shmtx_lock(&gate->shpool->mutex);
+    ngx_shmtx_lock(gate->mutex);
 
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
         total += slot->held[i];
@@ -265,7 +157,7 @@ ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
         slot->held[ngx_process_slot]++;
     }
 
-    ngx_shmtx_unlock(&gate->shpool->mutex);
+    ngx_shmtx_unlock(gate->mutex);
 
     if (total >= pass->limit) {
         return 0;
@@ -292,11 +184,11 @@ ngx_http_agents_gate_leave(ngx_http_agents_gate_t *gate,
         break;
 
     case NGX_HTTP_AGENTS_PASS_INSIDE:
-        slot = &gate->zone->gates[pass->gate];
+        slot = &gate->zone->slots[pass->gate];
 
-        ngx_shmtx_lock(&gate->shpool->mutex);
+        ngx_shmtx_lock(gate->mutex);
         slot->held[ngx_process_slot]--;
-        ngx_shmtx_unlock(&gate->shpool->mutex);
+        ngx_shmtx_unlock(gate->mutex);
 
         pass->state = NGX_HTTP_AGENTS_PASS_NONE;
         ngx_http_agents_gate_admit(gate, pass->gate);

@@ -17,7 +17,29 @@
 #include "ngx_http_agents_catalog.h"
 
 
+#define NGX_HTTP_AGENTS_GATES       64
+#define NGX_HTTP_AGENTS_GATE_NAME   96
+
+
 typedef struct ngx_http_agents_gate_s  ngx_http_agents_gate_t;
+
+
+/*
+ * The gates' part of the zone.  What each process holds is all there is; the
+ * total is their sum, taken under the zone's mutex.  So a process that dies at
+ * any instruction leaves nothing behind but its own count, which its successor
+ * in the slot clears.
+ */
+
+typedef struct {
+    u_char    name[NGX_HTTP_AGENTS_GATE_NAME];      /* "plane/cluster" */
+    uint32_t  held[NGX_MAX_PROCESSES];              /* by process slot */
+} ngx_http_agents_gate_slot_t;
+
+
+typedef struct {
+    ngx_http_agents_gate_slot_t  slots[NGX_HTTP_AGENTS_GATES];
+} ngx_http_agents_gate_zone_t;
 
 
 typedef enum {
@@ -38,15 +60,10 @@ typedef struct {
 } ngx_http_agents_pass_t;
 
 
-/*
- * The shared memory of "agents_zone NAME:SIZE"; a NULL "value" is the default
- * agents:1m.  NULL with the reason logged.
- */
-ngx_shm_zone_t *ngx_http_agents_gate_zone(ngx_conf_t *cf, ngx_str_t *value);
-
-/* In process init.  NULL without memory. */
-ngx_http_agents_gate_t *ngx_http_agents_gate_create(ngx_shm_zone_t *zone,
-    ngx_pool_t *pool, ngx_log_t *log);
+/* In process init; "mutex" guards the zone.  NULL without memory. */
+ngx_http_agents_gate_t *ngx_http_agents_gate_create(
+    ngx_http_agents_gate_zone_t *zone, ngx_shmtx_t *mutex, ngx_pool_t *pool,
+    ngx_log_t *log);
 
 /*
  * NGX_OK: inside; NGX_AGAIN: in line, "enter" is called later, inside then;

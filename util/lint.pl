@@ -33,7 +33,7 @@ my $NGINX_FREE = qr{
                                 | mcp_(?: content | message | schema) ) \w* \.
   | ^src/model/ngx_http_agents_ (?: model | names | openai | passes ) \w* \.
   | ^src/run/ngx_http_agents_loop \w* \.
-  | ^src/http/ngx_http_agents_ (?: body | problem ) \w* \.
+  | ^src/http/ngx_http_agents_ (?: body | etag | problem ) \w* \.
 }x;
 
 # A call that has one door, and the files that are the door.

@@ -359,7 +359,9 @@ ngx_http_agents_api_conversations_reply(ngx_http_request_t *r,
     ngx_http_agents_buf_init(&buf);
     ngx_http_agents_api_conversations_view(&buf, &conversation);
 
-    return ngx_http_agents_reply_json(r, status, &buf);
+    return status == NGX_HTTP_OK
+           ? ngx_http_agents_reply_json_etag(r, &buf)
+           : ngx_http_agents_reply_json(r, status, &buf);
 }
 
 

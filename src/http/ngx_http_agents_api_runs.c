@@ -74,5 +74,5 @@ ngx_http_agents_api_runs_reply(ngx_http_request_t *r,
     ngx_http_agents_buf_init(&buf);
     ngx_http_agents_run_view(r, &buf, &run, batch, 0);
 
-    return ngx_http_agents_reply_json(r, NGX_HTTP_OK, &buf);
+    return ngx_http_agents_reply_json_etag(r, &buf);
 }

@@ -139,6 +139,14 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "For a retry, send exactly what was sent before; only "
       "`expected_version` and the order of the keys may differ." },
 
+    { "precondition-failed", "Precondition Failed", 412, NULL,
+      "The request has an `If-Match` that does not name the resource as it "
+      "is now: it has changed since its `ETag` was read.",
+      "Read the resource again and use the `ETag` of that answer.\n"
+      "`If-Match` takes strong tags alone: one that begins with `W/`, as a "
+      "compressed answer has it, is none.\n"
+      "Leave the header out to take the resource as it is." },
+
     { "unknown-tool-use-id", "Unknown Tool Use Id", 400, NULL,
       "An entry of `outputs` answers a tool call that the last assistant "
       "turn did not make, or no tool call is waiting at all. Mostly a "
@@ -358,6 +366,7 @@ static const struct {
     { 408, "request-timeout" },
     { 409, "version-conflict" },
     { 411, "length-required" },
+    { 412, "precondition-failed" },
     { 413, "payload-too-large" },
     { 415, "unsupported-media-type" },
     { 422, "idempotency-mismatch" },

@@ -39,6 +39,19 @@ typedef struct {
 ngx_int_t ngx_http_agents_reply_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_http_agents_buf_t *buf);
 
+/*
+ * The same with 200 and an ETag, made of the whole body.  A GET (or HEAD)
+ * whose If-None-Match names it is answered with 304, one whose If-Match does
+ * not with 412.
+ */
+ngx_int_t ngx_http_agents_reply_json_etag(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf);
+
+/* Whether the request's If-None-Match names this body: that the client has
+ * it.  0 without such a header. */
+ngx_uint_t ngx_http_agents_reply_known(ngx_http_request_t *r,
+    const ngx_http_agents_buf_t *buf);
+
 /* The headers of a JSON answer of unknown length. */
 ngx_int_t ngx_http_agents_reply_begin(ngx_http_request_t *r);
 

@@ -148,6 +148,38 @@ ngx_http_agents_catalog_find_model(ngx_http_agents_plane_t *plane,
 }
 
 
+ngx_http_agents_model_t *
+ngx_http_agents_catalog_title_model(ngx_http_agents_plane_t *plane)
+{
+    ngx_uint_t                i;
+    ngx_http_agents_model_t  *model;
+
+    model = plane->models.elts;
+
+    for (i = 0; i < plane->models.nelts; i++) {
+        if (model[i].title) {
+            return &model[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_agents_catalog_prompt(ngx_http_agents_model_t *model,
+    ngx_http_agents_prompt_t *prompt)
+{
+    prompt->provider = (const char *) model->provider->name.data;
+    prompt->model = (const char *) model->id.data;
+    prompt->lacks = model->lacks;
+
+    if (model->max_tokens_field.len != 0) {
+        prompt->max_tokens_field = (const char *) model->max_tokens_field.data;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_agents_catalog_is(ngx_str_t *name, const char *text)
 {

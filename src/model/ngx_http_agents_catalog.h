@@ -95,5 +95,13 @@ ngx_http_agents_cluster_t *ngx_http_agents_catalog_find_cluster(
 ngx_http_agents_model_t *ngx_http_agents_catalog_find_model(
     ngx_http_agents_plane_t *plane, const char *name);
 
+/* The first model of the plane that is marked "title"; NULL: none is. */
+ngx_http_agents_model_t *ngx_http_agents_catalog_title_model(
+    ngx_http_agents_plane_t *plane);
+
+/* Sets what a prompt has of its model: the pointers are the catalog's. */
+void ngx_http_agents_catalog_prompt(ngx_http_agents_model_t *model,
+    ngx_http_agents_prompt_t *prompt);
+
 
 #endif /* _NGX_HTTP_AGENTS_CATALOG_H_INCLUDED_ */

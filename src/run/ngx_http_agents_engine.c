@@ -10,6 +10,7 @@
 
 #include "ngx_http_agents_ident.h"
 #include "ngx_http_agents_run.h"
+#include "ngx_http_agents_title.h"
 
 
 /* In milliseconds. */
@@ -27,6 +28,7 @@ struct ngx_http_agents_engine_s {
     char                           worker[NGX_HTTP_AGENTS_UUID_LEN + 1];
 
     ngx_queue_t                    runs;
+    ngx_queue_t                    titles;
     ngx_uint_t                     active;
     ngx_uint_t                     claims;      /* batches on their way */
 
@@ -88,6 +90,7 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
     }
 
     ngx_queue_init(&engine->runs);
+    ngx_queue_init(&engine->titles);
 
     engine->renew_at = ngx_current_msec;
     engine->claim_at = ngx_current_msec + NGX_HTTP_AGENTS_CLAIM_EVERY;
@@ -141,6 +144,13 @@ ngx_uint_t
 ngx_http_agents_engine_draining(ngx_http_agents_engine_t *engine)
 {
     return engine->draining;
+}
+
+
+ngx_queue_t *
+ngx_http_agents_engine_titles(ngx_http_agents_engine_t *engine)
+{
+    return &engine->titles;
 }
 
 
@@ -253,7 +263,12 @@ ngx_http_agents_engine_drain(ngx_http_agents_engine_t *engine)
         }
     }
 
-    if (engine->active == 0 && !engine->releasing && !engine->released) {
+    if (late) {
+        ngx_http_agents_title_stop_all(&engine->titles);
+    }
+
+    if (engine->active == 0 && ngx_queue_empty(&engine->titles)
+        && !engine->releasing && !engine->released) {
         ngx_http_agents_engine_release(engine);
     }
 

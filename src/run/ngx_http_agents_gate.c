@@ -27,7 +27,7 @@ struct ngx_http_agents_gate_s {
 static ngx_int_t ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
     ngx_http_agents_plane_t *plane, ngx_http_agents_cluster_t *cluster);
 static ngx_uint_t ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
-    ngx_http_agents_pass_t *pass);
+    ngx_http_agents_pass_t *pass, ngx_uint_t spare);
 static void ngx_http_agents_gate_admit(ngx_http_agents_gate_t *gate,
     ngx_uint_t n);
 static void ngx_http_agents_gate_handler(ngx_event_t *ev);
@@ -82,7 +82,7 @@ ngx_http_agents_gate_enter(ngx_http_agents_gate_t *gate,
     pass->limit = cluster->max_inferences;
 
     if (ngx_queue_empty(&gate->lines[n])
-        && ngx_http_agents_gate_take(gate, pass))
+        && ngx_http_agents_gate_take(gate, pass, 0))
     {
         return NGX_OK;
     }
@@ -96,6 +96,31 @@ ngx_http_agents_gate_enter(ngx_http_agents_gate_t *gate,
     }
 
     return NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_http_agents_gate_try(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass, ngx_http_agents_plane_t *plane,
+    ngx_http_agents_cluster_t *cluster, ngx_uint_t spare)
+{
+    ngx_int_t  n;
+
+    if (cluster->max_inferences == 0) {
+        return NGX_OK;
+    }
+
+    n = ngx_http_agents_gate_find(gate, plane, cluster);
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    pass->gate = n;
+    pass->limit = cluster->max_inferences;
+
+    return ngx_queue_empty(&gate->lines[n])
+           && ngx_http_agents_gate_take(gate, pass, spare)
+           ? NGX_OK : NGX_AGAIN;
 }
 
 
@@ -139,9 +164,9 @@ ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
 
 static ngx_uint_t
 ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
-    ngx_http_agents_pass_t *pass)
+    ngx_http_agents_pass_t *pass, ngx_uint_t spare)
 {
-    ngx_uint_t                    i, total;
+    ngx_uint_t                    i, total, taken;
     ngx_http_agents_gate_slot_t  *slot;
 
     slot = &gate->zone->slots[pass->gate];
@@ -153,19 +178,19 @@ ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
         total += slot->held[i];
     }
 
-    if (total < pass->limit) {
+    taken = (total + spare < pass->limit);
+
+    if (taken) {
         slot->held[ngx_process_slot]++;
     }
 
     ngx_shmtx_unlock(gate->mutex);
 
-    if (total >= pass->limit) {
-        return 0;
+    if (taken) {
+        pass->state = NGX_HTTP_AGENTS_PASS_INSIDE;
     }
 
-    pass->state = NGX_HTTP_AGENTS_PASS_INSIDE;
-
-    return 1;
+    return taken;
 }
 
 
@@ -210,7 +235,7 @@ ngx_http_agents_gate_admit(ngx_http_agents_gate_t *gate, ngx_uint_t n)
         q = ngx_queue_head(&gate->lines[n]);
         pass = ngx_queue_data(q, ngx_http_agents_pass_t, queue);
 
-        if (!ngx_http_agents_gate_take(gate, pass)) {
+        if (!ngx_http_agents_gate_take(gate, pass, 0)) {
             return;
         }
 

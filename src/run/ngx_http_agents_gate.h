@@ -73,6 +73,14 @@ ngx_int_t ngx_http_agents_gate_enter(ngx_http_agents_gate_t *gate,
     ngx_http_agents_pass_t *pass, ngx_http_agents_plane_t *plane,
     ngx_http_agents_cluster_t *cluster);
 
+/*
+ * For what can wait without a line: NGX_OK: inside; NGX_AGAIN: no place is
+ * free, or fewer than "spare" would be left; NGX_ERROR as above.
+ */
+ngx_int_t ngx_http_agents_gate_try(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass, ngx_http_agents_plane_t *plane,
+    ngx_http_agents_cluster_t *cluster, ngx_uint_t spare);
+
 /* Leaves the gate, or the line; nothing where it is in neither. */
 void ngx_http_agents_gate_leave(ngx_http_agents_gate_t *gate,
     ngx_http_agents_pass_t *pass);

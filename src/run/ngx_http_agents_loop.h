@@ -113,6 +113,7 @@ typedef struct {
     json_t                            *messages;
     int64_t                            sequence;    /* of the last of them */
     int64_t                            turn_sequence;   /* of the last turn */
+    unsigned                           named:1;     /* the conversation was */
     unsigned                           payload_written:1;
     unsigned                           replied:1;   /* the model has, once */
     unsigned                           resuming:1;  /* from a journal */

@@ -45,6 +45,8 @@ ngx_http_agents_loop_load(ngx_http_agents_loop_t *loop,
         return -1;
     }
 
+    loop->named = (conversation.name.data != NULL);
+
     if (conversation.system_prompt.data != NULL
         && conversation.system_prompt.len != 0)
     {

@@ -9,6 +9,7 @@
 #include <ngx_event.h>
 
 #include "ngx_http_agents_run.h"
+#include "ngx_http_agents_title.h"
 
 
 /*
@@ -18,8 +19,6 @@
 #define NGX_HTTP_AGENTS_RUN_BEGIN  10
 
 
-static ngx_int_t ngx_http_agents_run_copy_key(ngx_http_agents_run_t *run,
-    const ngx_http_agents_run_key_t *key);
 static u_char *ngx_http_agents_run_log_handler(ngx_log_t *log, u_char *buf,
     size_t len);
 static void ngx_http_agents_run_load(ngx_http_agents_run_t *run);
@@ -63,7 +62,8 @@ ngx_http_agents_run_start(ngx_http_agents_engine_t *engine,
     run->log.data = run;
     run->log.action = NULL;
 
-    if (ngx_http_agents_run_copy_key(run, key) != NGX_OK) {
+    run->names = ngx_http_agents_run_copy_key(&run->key, key, &run->log);
+    if (run->names == NULL) {
         ngx_free(run);
         return NGX_ERROR;
     }
@@ -97,39 +97,39 @@ ngx_http_agents_run_start(ngx_http_agents_engine_t *engine,
 }
 
 
-static ngx_int_t
-ngx_http_agents_run_copy_key(ngx_http_agents_run_t *run,
-    const ngx_http_agents_run_key_t *key)
+char *
+ngx_http_agents_run_copy_key(ngx_http_agents_run_key_t *to,
+    const ngx_http_agents_run_key_t *from, ngx_log_t *log)
 {
-    char    *p;
+    char    *p, *names;
     size_t   company, user, id, conversation;
 
-    company = ngx_strlen(key->owner.company) + 1;
-    user = ngx_strlen(key->owner.user) + 1;
-    id = ngx_strlen(key->id) + 1;
-    conversation = ngx_strlen(key->conversation) + 1;
+    company = ngx_strlen(from->owner.company) + 1;
+    user = ngx_strlen(from->owner.user) + 1;
+    id = ngx_strlen(from->id) + 1;
+    conversation = ngx_strlen(from->conversation) + 1;
 
-    p = ngx_alloc(company + user + id + conversation, &run->log);
-    if (p == NULL) {
-        return NGX_ERROR;
+    names = ngx_alloc(company + user + id + conversation, log);
+    if (names == NULL) {
+        return NULL;
     }
 
-    run->names = p;
-    run->key.epoch = key->epoch;
+    p = names;
+    to->epoch = from->epoch;
 
-    run->key.owner.company = p;
-    p = (char *) ngx_cpymem(p, key->owner.company, company);
+    to->owner.company = p;
+    p = (char *) ngx_cpymem(p, from->owner.company, company);
 
-    run->key.owner.user = p;
-    p = (char *) ngx_cpymem(p, key->owner.user, user);
+    to->owner.user = p;
+    p = (char *) ngx_cpymem(p, from->owner.user, user);
 
-    run->key.id = p;
-    p = (char *) ngx_cpymem(p, key->id, id);
+    to->id = p;
+    p = (char *) ngx_cpymem(p, from->id, id);
 
-    run->key.conversation = p;
-    ngx_memcpy(p, key->conversation, conversation);
+    to->conversation = p;
+    ngx_memcpy(p, from->conversation, conversation);
 
-    return NGX_OK;
+    return names;
 }
 
 
@@ -155,6 +155,7 @@ void
 ngx_http_agents_run_destroy(ngx_http_agents_run_t *run)
 {
     ngx_http_agents_engine_leave(run->engine, run);
+    ngx_http_agents_title_leave(run);
 
     if (run->begin.timer_set) {
         ngx_del_timer(&run->begin);
@@ -310,6 +311,7 @@ ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
     }
 
     ngx_add_timer(&run->begin, NGX_HTTP_AGENTS_RUN_BEGIN);
+    ngx_http_agents_title_start(run);
 
     if (run->loop.nservers != 0) {
         ngx_http_agents_run_discover(run);
@@ -360,14 +362,8 @@ ngx_http_agents_run_find_model(ngx_http_agents_run_t *run)
     }
 
     loop->protocol = run->model->provider->protocol;
-    loop->prompt.provider = (const char *) run->model->provider->name.data;
-    loop->prompt.model = (const char *) run->model->id.data;
-    loop->prompt.lacks = run->model->lacks;
 
-    if (run->model->max_tokens_field.len != 0) {
-        loop->prompt.max_tokens_field =
-                           (const char *) run->model->max_tokens_field.data;
-    }
+    ngx_http_agents_catalog_prompt(run->model, &loop->prompt);
 
     return NGX_OK;
 }
@@ -600,10 +596,12 @@ ngx_http_agents_run_conclude(ngx_http_agents_run_t *run)
         break;
 
     case NGX_HTTP_AGENTS_STOP_GIVE_UP:
+        ngx_http_agents_title_stop(run);
         ngx_http_agents_run_give_up(run);
         break;
 
     default: /* NGX_HTTP_AGENTS_STOP_FORGET */
+        ngx_http_agents_title_stop(run);
         ngx_http_agents_run_destroy(run);
         break;
     }

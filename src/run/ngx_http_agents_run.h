@@ -43,7 +43,8 @@ typedef enum {
 } ngx_http_agents_run_stop_e;
 
 
-typedef struct ngx_http_agents_run_s  ngx_http_agents_run_t;
+typedef struct ngx_http_agents_run_s    ngx_http_agents_run_t;
+typedef struct ngx_http_agents_title_s  ngx_http_agents_title_t;
 
 
 /* An MCP server of the run. */
@@ -104,6 +105,9 @@ struct ngx_http_agents_run_s {
                                                            the store */
     ngx_uint_t                         open_calls;      /* not stored */
 
+    ngx_http_agents_title_t           *title;       /* its job beside the run;
+                                                       NULL: none */
+
     ngx_event_t                        begin;       /* to be seen as running */
     ngx_event_t                        deadline;
     ngx_event_t                        retry;
@@ -139,6 +143,11 @@ void ngx_http_agents_run_destroy(ngx_http_agents_run_t *run);
 
 
 /* Between the files of a run. */
+
+/* Copies a key; its strings are in what is returned, malloc'd; NULL without
+ * memory. */
+char *ngx_http_agents_run_copy_key(ngx_http_agents_run_key_t *to,
+    const ngx_http_agents_run_key_t *from, ngx_log_t *log);
 
 /* "think" in a pool thread, with the loop to itself; "then" in the event loop,
  * unless the run was stopped meanwhile. */
@@ -200,6 +209,7 @@ void ngx_http_agents_run_job_written(ngx_http_agents_run_t *run);
 const ngx_http_agents_engine_conf_t *ngx_http_agents_engine_conf(
     ngx_http_agents_engine_t *engine);
 ngx_uint_t ngx_http_agents_engine_draining(ngx_http_agents_engine_t *engine);
+ngx_queue_t *ngx_http_agents_engine_titles(ngx_http_agents_engine_t *engine);
 void ngx_http_agents_engine_join(ngx_http_agents_engine_t *engine,
     ngx_http_agents_run_t *run);
 void ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,

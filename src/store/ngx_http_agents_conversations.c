@@ -51,6 +51,30 @@ static const ngx_http_agents_db_query_t
     " LIMIT {limit:int} OFFSET {offset:int}"
 };
 
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_conversations_untitled_query =
+{
+    "conversations_untitled",
+
+    "SELECT 1 FROM agents_conversations c"
+    " WHERE c.company_id = {company} AND c.user_id = {user}"
+    " AND c.id = {conversation} AND c.name IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM agents_runs r"
+    " WHERE r.company_id = {company} AND r.user_id = {user}"
+    " AND r.conversation_id = {conversation} AND r.id <> {run})"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_conversations_title_query =
+{
+    "conversations_title",
+
+    "UPDATE agents_conversations SET name = {name}, name_rev = name_rev + 1,"
+    " updated_at = {now}"
+    " WHERE company_id = {company} AND user_id = {user} AND id = {id}"
+    " AND name IS NULL"
+};
+
 
 void
 ngx_http_agents_conversations_insert(ngx_http_agents_db_batch_t *batch,
@@ -92,6 +116,30 @@ ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_store_owner(batch, owner);
     ngx_http_agents_db_int(batch, "limit", limit);
     ngx_http_agents_db_int(batch, "offset", offset);
+}
+
+
+void
+ngx_http_agents_conversations_untitled(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key)
+{
+    ngx_http_agents_db_add(batch,
+                           &ngx_http_agents_conversations_untitled_query);
+    ngx_http_agents_store_owner(batch, &key->owner);
+    ngx_http_agents_db_cstr(batch, "conversation", key->conversation);
+    ngx_http_agents_db_cstr(batch, "run", key->id);
+}
+
+
+void
+ngx_http_agents_conversations_title(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id,
+    const ngx_http_agents_text_t *name)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_title_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "id", id);
+    ngx_http_agents_store_bind(batch, "name", name);
 }
 
 

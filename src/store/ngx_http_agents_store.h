@@ -65,6 +65,11 @@ void ngx_http_agents_conversations_get(ngx_http_agents_db_batch_t *batch,
 void ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, int64_t limit, int64_t offset);
 
+/* UPDATE of the name, if there is none yet. */
+void ngx_http_agents_conversations_title(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id,
+    const ngx_http_agents_text_t *name);
+
 void ngx_http_agents_conversations_read(
     const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row,
     ngx_http_agents_conversation_t *conversation);
@@ -214,6 +219,10 @@ typedef struct {
  * the journal's included.
  */
 void ngx_http_agents_runs_load(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_run_key_t *key);
+
+/* SELECT: a row if the run's conversation has no name and no other run. */
+void ngx_http_agents_conversations_untitled(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_run_key_t *key);
 
 /* The guard alone, and with it: status running. One statement. */

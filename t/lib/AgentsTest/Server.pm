@@ -38,7 +38,8 @@ package AgentsTest::Server;
 # An answer { hang => 1 } alone says nothing at all and keeps the connection.
 # Handlers run in the child: what they remember is not seen by the test, which
 # reads requests() instead.  max_active of a path's requests, the highest
-# number that were open at a time, is told by $server->stats.
+# number that were open at a time, and active, those open now, are told by
+# $server->stats.
 
 use strict;
 use warnings;
@@ -295,7 +296,8 @@ sub answer {
 sub control_answer {
     my ($state, $path) = @_;
     return $state->{requests} if $path eq '/_requests';
-    return { max_active => $state->{max_active}, n => $state->{n} }
+    return { max_active => $state->{max_active}, active => $state->{active},
+             n => $state->{n} }
         if $path eq '/_stats';
     $state->{requests} = [];
     $state->{max_active} = {};

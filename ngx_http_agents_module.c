@@ -16,6 +16,7 @@
 #include "ngx_http_agents_errors.h"
 #include "ngx_http_agents_filter.h"
 #include "ngx_http_agents_http.h"
+#include "ngx_http_agents_log.h"
 #include "ngx_http_agents_routes.h"
 #include "ngx_http_agents_transport.h"
 #include "ngx_http_agents_variables.h"
@@ -275,6 +276,22 @@ ngx_http_agents_postconfiguration(ngx_conf_t *cf)
     ngx_http_agents_main_conf_t  *amcf;
 
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    if (amcf->apis->nelts == 0 && !amcf->errors) {
+        return NGX_OK;
+    }
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_agents_log_handler;
+
+    if (ngx_http_agents_filter_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (amcf->apis->nelts == 0) {
         return NGX_OK;
@@ -288,8 +305,6 @@ ngx_http_agents_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
@@ -297,7 +312,7 @@ ngx_http_agents_postconfiguration(ngx_conf_t *cf)
 
     *h = ngx_http_agents_access_handler;
 
-    return ngx_http_agents_filter_init(cf);
+    return NGX_OK;
 }
 
 
@@ -431,13 +446,19 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    /* "if" and "limit_except" are locations within: the API goes on */
+    /* "if" and "limit_except" are locations within: the API goes on, and so
+     * does the catalog */
 
-    if (!conf->api && prev->api && clcf->handler == NULL
-        && (clcf->noname || clcf->lmt_excpt))
-    {
-        conf->api = 1;
-        clcf->handler = ngx_http_agents_routes_handler;
+    if (clcf->handler == NULL && (clcf->noname || clcf->lmt_excpt)) {
+
+        if (prev->api) {
+            conf->api = 1;
+            clcf->handler = ngx_http_agents_routes_handler;
+
+        } else if (prev->errors) {
+            conf->errors = 1;
+            clcf->handler = ngx_http_agents_errors_handler;
+        }
     }
 
     if (!conf->api) {

@@ -64,7 +64,7 @@ sub refused {
         [ $c, { %FORCE, name => 'ask', mcp_alias => 'MCP' },
           'unknown-tool-choice-mcp-alias', 'Unknown Tool Choice MCP Alias' ],
         [ $c, { %FORCE, name => $long, mcp_alias => 'mcp' },
-          'tool-name-too-long', 'Tool Wire Name Too Long' ],
+          'tool-name-too-long', 'Tool wire name too long' ],
         [ $bare, { kind => 'any' }, undef, undef ],
         [ $bare, { %FORCE, name => 'ask' }, 'unknown-tool-choice-name',
           'Unknown Tool Choice Name' ],

@@ -292,3 +292,166 @@ Content-Type: application/json
  ('"pointer":"/defaults"') x 2]
 --- no_error_log
 [error]
+
+
+=== TEST 13: an error_page of the server stays out
+--- config
+    error_page 403 404 500 502 503 504 /50x.html;
+    error_page 400 /errors/invalid-request;
+    location = /50x.html { return 200 "a page for people"; }
+    location /agents {
+        agents_api;
+        agents_auth variables $arg_c $arg_u $arg_p;
+        if ($arg_s = 503) { return 503; }
+        if ($arg_s = 403) { return 403; }
+    }
+    location /errors { agents_errors; }
+    location / { return 404; }
+--- request eval
+["GET /agents/conversations?s=503", "GET /agents/conversations?s=403",
+ "GET /agents/nothing",
+ "POST /agents/conversations?c=acme&u=page&p=write\nzz", "GET /else"]
+--- more_headers eval
+["X: y", "X: y", "X: y",
+ "Content-Type: application/json\nTransfer-Encoding: chunked", "X: y"]
+--- error_code eval
+[503, 403, 404, 400, 404]
+--- response_body_like eval
+['\A\{"type":"http://localhost/errors/service-unavailable"',
+ '\A\{"type":"http://localhost/errors/forbidden"',
+ '\A\{"type":"http://localhost/errors/not-found"',
+ '\A\{"type":"http://localhost/errors/invalid-request".*"instance":"/agents/conversations"',
+ '\Aa page for people\z']
+
+
+=== TEST 14: one of the location itself is for what nginx refuses there
+--- config
+    location = /busy { return 200 "{\"busy\": true}"; }
+    location /agents {
+        error_page 503 /busy;
+        agents_api;
+        agents_auth variables $arg_c $arg_u $arg_p;
+        if ($arg_s = 503) { return 503; }
+        if ($arg_s = 403) { return 403; }
+    }
+    location /agents/2 {
+        agents_api two;
+        agents_auth variables $arg_c $arg_u $arg_p;
+        error_page 403 =200 /busy;
+        deny all;
+    }
+--- request eval
+["GET /agents/conversations?s=503", "GET /agents/conversations?s=403",
+ "GET /agents/nothing", "GET /agents/2/nothing"]
+--- error_code eval
+[503, 403, 404, 200]
+--- response_body_like eval
+['\A\{"busy": true\}\z', '/errors/forbidden"', '/errors/not-found"',
+ '\A\{"busy": true\}\z']
+
+
+=== TEST 15: auth_basic, and its own words
+--- config
+    location /agents {
+        agents_api;
+        agents_auth variables acme $remote_user read;
+        auth_basic "the API";
+        auth_basic_user_file $TEST_NGINX_SERVER_ROOT/html/users;
+    }
+--- user_files
+>>> users
+ann:{PLAIN}secret
+--- request eval
+[("GET /agents/conversations") x 3, "HEAD /agents/conversations"]
+--- more_headers eval
+["X: y", "Authorization: Basic YW5uOndyb25n",
+ "Authorization: Basic YW5uOnNlY3JldA==", "X: y"]
+--- error_code eval
+[401, 401, 200, 401]
+--- response_headers eval
+[("Content-Type: application/problem+json\nWWW-Authenticate: Basic realm=\"the API\"") x 2,
+ "Content-Type: application/json",
+ "Content-Type: application/problem+json\nWWW-Authenticate: Basic realm=\"the API\""]
+--- response_body_like eval
+[('\A\{"type":"http://localhost/errors/unauthorized","title":"Unauthorized","status":401,') x 2,
+ 'total_records', '\A\z']
+
+
+=== TEST 16: lines of nginx's own in the error log carry the log_id
+--- config
+    location /agents {
+        agents_api;
+        agents_auth variables $arg_c $arg_u $arg_p;
+        deny all;
+    }
+--- request
+GET /agents/conversations
+--- error_code: 403
+--- response_body_like: "log_id":"[0-9a-f]{32}"
+--- error_log eval
+[qr/access forbidden by rule, client: [0-9.]+, log_id: [0-9a-f]{32}, server: /]
+
+
+=== TEST 17: limit_conn
+--- http_config
+    limit_conn_zone $server_name zone=c:1m;
+--- config
+    location /agents {
+        agents_api;
+        agents_auth variables $arg_c $arg_u $arg_p;
+        limit_conn c 1;
+    }
+    location = /outer {
+        limit_conn c 1;
+        proxy_pass http://127.0.0.1:$server_port/agents/conversations;
+        proxy_set_header Host localhost;
+    }
+--- request
+GET /outer
+--- error_code: 503
+--- response_headers
+Content-Type: application/problem+json
+--- response_body_like: \A\{"type":"http://localhost/errors/service-unavailable","title":"Service Unavailable","status":503,
+--- error_log eval
+[qr/limiting connections by zone "c", client: [0-9.]+, log_id: [0-9a-f]{32}/]
+
+
+=== TEST 18: any status that nginx knows of, with GET and HEAD
+--- config
+    location /agents {
+        agents_api;
+        agents_auth variables $arg_c $arg_u $arg_p;
+        if ($arg_s = 400) { return 400; }
+        if ($arg_s = 402) { return 402; }
+        if ($arg_s = 406) { return 406; }
+        if ($arg_s = 409) { return 409; }
+        if ($arg_s = 410) { return 410; }
+        if ($arg_s = 412) { return 412; }
+        if ($arg_s = 413) { return 413; }
+        if ($arg_s = 414) { return 414; }
+        if ($arg_s = 415) { return 415; }
+        if ($arg_s = 416) { return 416; }
+        if ($arg_s = 421) { return 421; }
+        if ($arg_s = 422) { return 422; }
+        if ($arg_s = 429) { return 429; }
+        if ($arg_s = 500) { return 500; }
+        if ($arg_s = 501) { return 501; }
+        if ($arg_s = 503) { return 503 "a text"; }
+        if ($arg_s = 505) { return 505; }
+        if ($arg_s = 507) { return 507; }
+    }
+--- request eval
+[(map { "GET /agents/conversations?s=$_" } 400, 402, 406, 409, 410, 412,
+  413, 414, 415, 416, 421, 422, 429, 500, 501, 503, 505, 507),
+ (map { "HEAD /agents/conversations?s=$_" } 400, 413, 500, 503)]
+--- error_code eval
+[400, 402, 406, 409, 410, 412, 413, 414, 415, 416, 421, 422, 429, 500, 501,
+ 503, 505, 507, 400, 413, 500, 503]
+--- response_headers eval
+[("Content-Type: application/problem+json") x 22]
+--- response_headers_like eval
+[("Content-Length: [1-9][0-9]+") x 22]
+--- response_body_like eval
+[(map { "\\A\\{\"type\":\"http://localhost/errors/[a-z-]+\",\"title\":\"[A-Za-z ]+\",\"status\":$_,\"detail\":\"[^\"]+\",\"instance\":\"/agents/conversations\",\"log_id\":\"[0-9a-f]{32}\"\\}\\z" }
+  400, 402, 406, 409, 410, 412, 413, 414, 415, 416, 421, 422, 429, 500,
+  501, 503, 505, 507), ('\A\z') x 4]

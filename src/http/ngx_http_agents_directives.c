@@ -129,7 +129,30 @@ ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_agents_routes_handler;
 
-    return NGX_CONF_OK;
+    return ngx_http_agents_directives_own_errors(cf) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* An empty list is what nginx takes over nothing into. */
+
+ngx_int_t
+ngx_http_agents_directives_own_errors(ngx_conf_t *cf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->error_pages != NULL
+        && clcf->error_pages != NGX_CONF_UNSET_PTR)
+    {
+        return NGX_OK;
+    }
+
+    clcf->error_pages = ngx_array_create(cf->pool, 1,
+                                         sizeof(ngx_http_err_page_t));
+
+    return clcf->error_pages != NULL ? NGX_OK : NGX_ERROR;
 }
 
 

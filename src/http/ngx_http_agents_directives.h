@@ -39,6 +39,13 @@ char *ngx_http_agents_directives_docs_url(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/*
+ * Keeps the error_page directives of outer levels out of the location that is
+ * read: nginx's own refusals there are problems, unless it has an error_page
+ * of its own.
+ */
+ngx_int_t ngx_http_agents_directives_own_errors(ngx_conf_t *cf);
+
 /* agents_mcp_location URI */
 char *ngx_http_agents_directives_mcp_location(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);

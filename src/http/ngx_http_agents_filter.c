@@ -41,7 +41,7 @@ ngx_http_agents_filter_header(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_agents_module);
 
-    if (!alcf->api
+    if ((!alcf->api && !alcf->errors)
         || r != r->main
         || r->headers_out.status < NGX_HTTP_BAD_REQUEST)
     {
@@ -94,7 +94,7 @@ ngx_http_agents_filter_replace(ngx_http_request_t *r,
 
     entry = ngx_http_agents_problem_status(status);
 
-    ngx_http_agents_reply_note(r, entry, status, NULL);
+    ngx_http_agents_reply_note(r, entry, status, NULL, 0);
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {

@@ -47,6 +47,7 @@ typedef struct {
     ngx_msec_t                      drain_timeout;
     ngx_str_t                       docs_url;   /* no trailing slash; empty:
                                                    made from the request */
+    ngx_flag_t                      errors;     /* there is an agents_errors */
     ngx_http_agents_worker_t       *worker;     /* NULL outside of workers */
 } ngx_http_agents_main_conf_t;
 
@@ -60,6 +61,7 @@ typedef enum {
 
 typedef struct {
     ngx_flag_t                      api;        /* this is an agents_api */
+    ngx_flag_t                      errors;     /* this is an agents_errors */
     ngx_http_agents_settings_t     *settings;   /* of that api */
     ngx_uint_t                      auth;       /* ngx_http_agents_auth_e */
     ngx_http_complex_value_t       *auth_company;
@@ -109,7 +111,6 @@ typedef struct {
     void                           *data;       /* the route's handler's own */
     ngx_http_agents_wait_t         *wait;       /* what it waits for now */
     ngx_http_event_handler_pt       read;       /* nginx's reader of the body */
-    ngx_str_t                       log_id;     /* nginx's request id */
     ngx_str_t                       problem;    /* in place of nginx's page */
     /* for the log variables */
     ngx_str_t                       conversation_id;

@@ -16,7 +16,9 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "For malformed JSON there is one entry with an empty pointer; its "
       "`detail` has the line and the column.\n"
       "Mend the request and send it again. A refused request does not use "
-      "up its `client_op_id`." },
+      "up its `client_op_id`.",
+      "/defaults/max_iterations must be an integer from 1 to 100",
+      NULL, NULL },
 
     { "invalid-tool-alias", "Invalid Tool Alias", 400, NULL,
       "The `alias` of an entry of `mcp_servers` is not allowed. It becomes "
@@ -24,7 +26,10 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "short, plain, and told apart from the others.",
       "Use 1 to 8 ASCII letters and digits, the first one a letter: `docs`, "
       "`crm2`. No dash, underscore or other punctuation.\n"
-      "Give each server of the list an alias of its own." },
+      "Give each server of the list an alias of its own.",
+      "/defaults/mcp_servers/0/alias must be 1 to 8 ASCII letters and "
+      "digits, the first one a letter",
+      NULL, NULL },
 
     { "invalid-caller-tool-name", "Invalid Caller Tool Name", 400, NULL,
       "The `name` of an entry of `tools` is not allowed. A dash is what "
@@ -32,16 +37,24 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "caller-declared name must not have one.",
       "Use 1 to 64 ASCII letters, digits and underscores: "
       "`confirm_booking`.\n"
-      "Give each tool of the list a name of its own." },
+      "Give each tool of the list a name of its own.",
+      "/defaults/tools/0/name must be 1 to 64 ASCII letters, digits and "
+      "underscores (no dash: it marks the tools of MCP servers)",
+      NULL, NULL },
 
-    { "tool-name-too-long", "Tool Wire Name Too Long", 400,
+    { "tool-name-too-long", "Tool wire name too long", 400,
       "AgentLoopToolNameTooLong",
       "A model sees an MCP server's tool as its alias, a dash and its name, "
       "and models take at most 64 characters there. In a request, "
       "`tool_choice` names such a tool; in a failed run, the server offers "
       "one, which the message names.",
       "Shorten the server's `alias`: it can be a single letter.\n"
-      "If that is not enough, shorten the tool's name at its server." },
+      "If that is not enough, shorten the tool's name at its server.",
+      "/tool_choice/name with its alias and a dash it has 68 characters; 64 "
+      "are the most",
+      "the tool \"docs-search_the_whole_knowledge_base_and_everything_that_"
+      "links_to_it\" has a name of 68 characters on the wire, 64 are allowed",
+      NULL },
 
     { "invalid-output-schema", "Invalid Output Schema", 400, NULL,
       "`output_format_schema` uses a keyword, or a form of one, outside the "
@@ -53,55 +66,67 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "`minimum`, `maximum`, `minLength`, `maxLength`, `minItems`, "
       "`maxItems`, `anyOf`, `title`, `description` and `default`.\n"
       "Replace `oneOf` by `anyOf`, write a `$ref` out in its place, and say "
-      "a `pattern` or a `format` in the `description`." },
+      "a `pattern` or a `format` in the `description`.",
+      "/defaults/output_format_schema/properties/day/format the keyword "
+      "\"format\" is not supported",
+      NULL, NULL },
 
     { "unsupported-media-type", "Unsupported Media Type", 415, NULL,
       "The body was not announced as JSON.",
-      "Send `Content-Type: application/json`." },
+      "Send `Content-Type: application/json`.",
+      NULL, NULL, NULL },
 
     { "payload-too-large", "Payload Too Large", 413, NULL,
       "The body is larger than this server takes (16 MB unless its operator "
       "says otherwise).",
       "Send less: cut long tool outputs, or pass a reference to the data "
       "in place of the data.\n"
-      "The operator's limit is nginx's `client_max_body_size`." },
+      "The operator's limit is nginx's `client_max_body_size`.",
+      NULL, NULL, NULL },
 
     { "length-required", "Length Required", 411, NULL,
       "The request has a body of unknown length.",
       "Send `Content-Length`, or use chunked transfer encoding over "
-      "HTTP/1.1." },
+      "HTTP/1.1.",
+      NULL, NULL, NULL },
 
     { "request-timeout", "Request Timeout", 408, NULL,
       "The body did not arrive in time. Nothing was changed.",
       "Send the request again; with the same `client_op_id` a run is never "
       "started twice.\n"
-      "Check the connection if it happens again." },
+      "Check the connection if it happens again.",
+      NULL, NULL, NULL },
 
     /* who asks, and for what */
 
     { "unauthorized", "Unauthorized", 401, NULL,
       "The request names no caller: it has no bearer token, or this server's "
       "own authentication found none.",
-      "Send `Authorization: Bearer TOKEN`." },
+      "Send `Authorization: Bearer TOKEN`.",
+      NULL, NULL, NULL },
 
     { "invalid-token", "Invalid Token", 401, NULL,
       "The bearer token is not valid: mistyped, expired, revoked, or made "
       "for another server.",
       "Get a new token and send the request again.\n"
       "Check that the token arrives whole: no quotes, no line break, and "
-      "`Bearer` with one blank before it." },
+      "`Bearer` with one blank before it.",
+      NULL, NULL, NULL },
 
     { "insufficient-scope", "Insufficient Scope", 403, NULL,
       "The token is good, but lacks the permission that this request needs: "
       "`agent_conversations:read` for GET, `agent_conversations:write` for "
       "everything else.",
       "Use a token that has the permission; the answer's "
-      "`WWW-Authenticate` header names it." },
+      "`WWW-Authenticate` header names it.",
+      "This needs the permission agent_conversations:write.",
+      NULL, NULL },
 
     { "forbidden", "Forbidden", 403, NULL,
       "This server's access rules refuse the request, whoever asks.",
       "Check the address and the path that the request comes by; the rules "
-      "are the operator's." },
+      "are the operator's.",
+      NULL, NULL, NULL },
 
     { "not-found", "Not Found", 404, NULL,
       "There is nothing at this address for this caller. The answer is the "
@@ -109,11 +134,14 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "another user, and an id that is none.",
       "Check the id and the path; a path has no trailing slash.\n"
       "Check that the token is of the user who made the conversation: "
-      "others of the same company cannot see it." },
+      "others of the same company cannot see it.",
+      "There is no such conversation.",
+      NULL, NULL },
 
     { "method-not-allowed", "Method Not Allowed", 405, NULL,
       "The path exists, but does not take this method.",
-      "Use one of the methods in the answer's `Allow` header." },
+      "Use one of the methods in the answer's `Allow` header.",
+      NULL, NULL, NULL },
 
     /* what stands against it */
 
@@ -129,7 +157,11 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "then send yours again.\n"
       "If it has `pending_run_id`, that run waits in `requires_action`: "
       "answer its `pending_tool_calls` with a payload of `tool_outputs`.\n"
-      "Send the same body with the fresh `expected_version`." },
+      "Send the same body with the fresh `expected_version`.",
+      "Another run of this conversation is not finished.",
+      NULL,
+      "\"current_version\":4,"
+      "\"active_run_id\":\"0198c1f2-8a40-7b19-8f5e-2d3c4b5a6978\"" },
 
     { "idempotency-mismatch", "Idempotency Mismatch", 422, NULL,
       "This `client_op_id` has already started a run of the conversation, "
@@ -137,7 +169,8 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "id may only repeat the same request.",
       "For a new run, make a new `client_op_id`.\n"
       "For a retry, send exactly what was sent before; only "
-      "`expected_version` and the order of the keys may differ." },
+      "`expected_version` and the order of the keys may differ.",
+      NULL, NULL, NULL },
 
     { "precondition-failed", "Precondition Failed", 412, NULL,
       "The request has an `If-Match` that does not name the resource as it "
@@ -145,30 +178,39 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "Read the resource again and use the `ETag` of that answer.\n"
       "`If-Match` takes strong tags alone: one that begins with `W/`, as a "
       "compressed answer has it, is none.\n"
-      "Leave the header out to take the resource as it is." },
+      "Leave the header out to take the resource as it is.",
+      NULL, NULL, NULL },
 
-    { "unknown-tool-use-id", "Unknown Tool Use Id", 400, NULL,
+    { "unknown-tool-use-id", "Unknown tool_use_id", 400, NULL,
       "An entry of `outputs` answers a tool call that the last assistant "
       "turn did not make, or no tool call is waiting at all. Mostly a "
       "mistyped id, or an answer that has been given before.",
       "Read the paused run and copy each `tool_use_id` from its "
       "`pending_tool_calls`.\n"
       "If no run is in `requires_action`, send a payload of "
-      "`user_message`." },
+      "`user_message`.",
+      "/payload/outputs/0/tool_use_id the last assistant turn made no call "
+      "of this id",
+      NULL, NULL },
 
-    { "not-a-client-tool-call", "Not A Client Tool Call", 400, NULL,
+    { "not-a-client-tool-call", "Not a client tool call", 400, NULL,
       "An entry of `outputs` answers the call of an MCP server's tool "
       "(`alias-tool`). The platform has called it and has its result.",
       "Answer the calls of `pending_tool_calls` alone; leave the others "
-      "out." },
+      "out.",
+      "/payload/outputs/0/tool_use_id is the call of an MCP server's tool, "
+      "which has been answered",
+      NULL, NULL },
 
-    { "incomplete-tool-outputs", "Incomplete Tool Outputs", 400, NULL,
+    { "incomplete-tool-outputs", "Incomplete tool outputs", 400, NULL,
       "The `outputs` do not answer exactly the calls that wait: one is "
       "missing, answered twice, or not among them.",
       "Send one entry for each of `pending_tool_calls`, no more and no "
       "less, all in one request.\n"
       "For a call that you have no answer to, send `is_error: true` and a "
-      "short reason." },
+      "short reason.",
+      "/payload/outputs the call \"toolu_01Hx9k\" is not answered",
+      NULL, NULL },
 
     { "unknown-tool-choice-name", "Unknown Tool Choice Name", 400,
       "AgentLoopUnknownToolChoiceName",
@@ -179,7 +221,11 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "that a `tools` in `config_override` replaces the whole list.\n"
       "For an MCP server's tool, give `mcp_alias` and the server's own name "
       "of the tool, without the alias before it.\n"
-      "To leave the choice to the model, use `{\"kind\": \"auto\"}`." },
+      "To leave the choice to the model, use `{\"kind\": \"auto\"}`.",
+      "/tool_choice/name no tool \"confirm\" is declared in tools; the tool "
+      "of an MCP server needs its mcp_alias beside it",
+      "tool_choice names the tool \"docs-find\", which no server offered",
+      NULL },
 
     { "unknown-tool-choice-mcp-alias", "Unknown Tool Choice MCP Alias", 400,
       NULL,
@@ -187,7 +233,9 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "`mcp_servers` has.",
       "Use the alias of an effective server; mind that `mcp_servers` in "
       "`config_override` replaces the whole list, and that case counts.\n"
-      "For a caller-declared tool, leave `mcp_alias` out." },
+      "For a caller-declared tool, leave `mcp_alias` out.",
+      "/tool_choice/mcp_alias no entry of mcp_servers has the alias \"doc\"",
+      NULL, NULL },
 
     { "invalid-effective-config", "Invalid Effective Config", 400,
       "AgentLoopInvalidEffectiveConfig",
@@ -200,18 +248,25 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "Which models, data planes and clusters your company may name is the "
       "operator's to tell.\n"
       "To go on with an older conversation, name what is available now in "
-      "`config_override`." },
+      "`config_override`.",
+      "/config_override/max_tokens must be at most 32000, the ceiling of "
+      "the model",
+      "the model, data plane or execution cluster of this run is no longer "
+      "configured",
+      NULL },
 
     { "too-many-runs", "Too Many Runs", 429, NULL,
       "You have as many runs pending or running as this server allows to "
       "one user.",
       "Wait for one to end, then send the request again, with the same "
-      "`client_op_id`. `Retry-After` says when to try." },
+      "`client_op_id`. `Retry-After` says when to try.",
+      NULL, NULL, NULL },
 
     { "too-many-requests", "Too Many Requests", 429, NULL,
       "Requests come faster than this server allows.",
       "Slow down: wait as `Retry-After` says, or a few seconds, and poll "
-      "less often." },
+      "less often.",
+      NULL, NULL, NULL },
 
     /* what a run can end with */
 
@@ -223,7 +278,10 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "`config_override`; 8 to 15 suit research in several steps.\n"
       "Read the messages: the same call again and again means that the "
       "tool's results do not help the model.\n"
-      "Tell it in the system prompt when to stop and answer." },
+      "Tell it in the system prompt when to stop and answer.",
+      NULL,
+      "the model asked for tools in the last of 3 iterations",
+      NULL },
 
     { "schema-decode-failed", "Schema Decode Failed", 0,
       "AgentLoopSchemaDecodeFailed",
@@ -234,13 +292,19 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "If it does not match, simplify the schema, describe its fields, and "
       "say in the system prompt that the answer is JSON of that shape and "
       "nothing else.\n"
-      "Read the last assistant turn to see what the model said." },
+      "Read the last assistant turn to see what the model said.",
+      NULL,
+      "the reply was cut off by max_tokens (2048)",
+      NULL },
 
     { "cancelled", "Cancelled", 0, "AgentLoopCancelled",
       "The run was cancelled before it had ended. This is no error: someone "
       "asked for it. What was finished until then is kept.",
       "Start a new run to go on; the conversation is intact.\n"
-      "If you did not expect it, find out who else uses this token." },
+      "If you did not expect it, find out who else uses this token.",
+      NULL,
+      "the run was cancelled",
+      NULL },
 
     { "unknown-tool-alias", "Unknown Tool Alias", 0,
       "AgentLoopUnknownToolAlias",
@@ -250,7 +314,11 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "name twice.\n"
       "Do not name tools in the system prompt that the run does not have.\n"
       "If a tool was taken out of the conversation, say in the next message "
-      "that it is gone." },
+      "that it is gone.",
+      NULL,
+      "the model called \"crm-find\", and no MCP server has the alias "
+      "\"crm\"",
+      NULL },
 
     { "tool-choice-not-followed", "Tool Choice Not Followed", 0,
       "AgentLoopToolChoiceNotFollowed",
@@ -258,7 +326,10 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "it, although it was asked again where the budget allowed.",
       "Ask for the tool in the message, or describe it better.\n"
       "Use a model that can be held to a tool.\n"
-      "Raise `max_iterations`: asking again needs one." },
+      "Raise `max_iterations`: asking again needs one.",
+      NULL,
+      "the model did not call the tool that tool_choice asks for",
+      NULL },
 
     { "mcp-discovery-failed", "MCP Discovery Failed", 0,
       "AgentLoopMcpDiscoveryFailed",
@@ -270,7 +341,11 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "Servers are called without credentials unless the operator has set "
       "them up as its own: one that answers 401 cannot be used.\n"
       "To go on without it, leave it out of `mcp_servers` in "
-      "`config_override`." },
+      "`config_override`.",
+      NULL,
+      "the tools of the MCP server \"docs\" cannot be discovered: it "
+      "answered 503",
+      NULL },
 
     { "inference-failed", "Inference Failed", 0, "AgentLoopInferenceFailed",
       "The model's provider could not be reached, or answered with an error "
@@ -279,25 +354,37 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "If the provider is overloaded or down, start the run again later, or "
       "with another model in `config_override`.\n"
       "If the message tells of credentials, quotas or an unknown model, the "
-      "operator has to mend the provider's configuration." },
+      "operator has to mend the provider's configuration.",
+      NULL,
+      "the provider answered 429: Rate limit reached, please try again later",
+      NULL },
 
     { "refused", "Refused", 0, "AgentLoopRefused",
       "The model declined to answer this conversation.",
       "Rephrase the request, or say in the system prompt what it is for.\n"
-      "Try another model in `config_override`." },
+      "Try another model in `config_override`.",
+      NULL,
+      "the model refused to answer",
+      NULL },
 
     { "content-filtered", "Content Filtered", 0, "AgentLoopContentFiltered",
       "The provider's content filter stopped the prompt or the reply.",
       "Rephrase the request; look at tool results too, which are part of "
       "the prompt.\n"
-      "Try another model in `config_override`." },
+      "Try another model in `config_override`.",
+      NULL,
+      "the provider's content filter stopped the reply",
+      NULL },
 
     { "context-overflow", "Context Overflow", 0, "AgentLoopContextOverflow",
       "The conversation, its tools and the room for the reply do not fit in "
       "the model's context.",
       "Start a new conversation with a summary of this one.\n"
       "Use a model with a larger context, or lower `max_tokens`.\n"
-      "Keep tool results and the number of tools small." },
+      "Keep tool results and the number of tools small.",
+      NULL,
+      "the conversation no longer fits the model's context",
+      NULL },
 
     { "run-timeout", "Run Timeout", 0, "AgentLoopRunTimeout",
       "The run took longer than this server allows. What was finished until "
@@ -305,21 +392,30 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "Start a new run: it continues from the committed messages.\n"
       "Find the slow part in the messages' times: a tool, or too many "
       "iterations.\n"
-      "The limit is the operator's `agents_run_timeout`." },
+      "The limit is the operator's `agents_run_timeout`.",
+      NULL,
+      "the run took longer than the operator allows",
+      NULL },
 
     { "queue-timeout", "Queue Timeout", 0, "AgentLoopQueueTimeout",
       "The run waited too long for a free place in its cluster.",
       "Start the run again when there is less to do.\n"
       "Use another `execution_cluster`, or another data plane, that is open "
       "to you.\n"
-      "The bound is the operator's `max_inferences`." },
+      "The bound is the operator's `max_inferences`.",
+      NULL,
+      "no inference of this cluster became free in time",
+      NULL },
 
     { "abandoned", "Abandoned", 0, "AgentLoopAbandoned",
       "The server process that worked on the run went away several times "
       "without a step done, so the run was given up.",
       "Start a new run: it continues from the committed messages.\n"
       "If it happens again, tell the operator the run's id: the server's "
-      "error log says what ended the processes." },
+      "error log says what ended the processes.",
+      NULL,
+      "the run was taken over again and again without getting a step further",
+      NULL },
 
     /* the server's own troubles */
 
@@ -328,11 +424,15 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "Send the request or start the run again; with the same "
       "`client_op_id` a run is never started twice.\n"
       "If it happens again, tell the operator the `log_id` or the run's id: "
-      "the server's error log has the cause." },
+      "the server's error log has the cause.",
+      NULL,
+      "a step of the run cannot be stored",
+      NULL },
 
     { "bad-gateway", "Bad Gateway", 502, NULL,
       "A server that this one asked gave no usable answer.",
-      "Send the request again in a few seconds." },
+      "Send the request again in a few seconds.",
+      NULL, NULL, NULL },
 
     { "store-unavailable", "Store Unavailable", 503, NULL,
       "The database that holds conversations and runs cannot be reached or "
@@ -340,17 +440,20 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "Send the request again in a few seconds; with the same "
       "`client_op_id` a run is never started twice.\n"
       "The server's error log has the cause, and says what to run where the "
-      "database lacks its tables." },
+      "database lacks its tables.",
+      NULL, NULL, NULL },
 
     { "service-unavailable", "Service Unavailable", 503, NULL,
       "The server cannot take this request now.",
-      "Send the request again in a few seconds." },
+      "Send the request again in a few seconds.",
+      NULL, NULL, NULL },
 
     { "gateway-timeout", "Gateway Timeout", 504, NULL,
       "A server that this one asked did not answer in time.",
-      "Send the request again in a few seconds." },
+      "Send the request again in a few seconds.",
+      NULL, NULL, NULL },
 
-    { NULL, NULL, 0, NULL, NULL, NULL }
+    { NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL }
 };
 
 

@@ -20,6 +20,11 @@ typedef struct {
     const char  *cause;         /* what happened and why; for the page */
     const char  *recovery;      /* what to do about it, a step per line; in
                                    both, what stands between ` is code */
+    /* the page's examples */
+    const char  *detail;        /* of an answer, with the pointer in front of
+                                   a fault's; NULL: "cause" is what it says */
+    const char  *message;       /* of a run's error; NULL: only in HTTP */
+    const char  *members;       /* JSON: more members of the answer, or NULL */
 } ngx_http_agents_problem_t;
 
 

@@ -4,6 +4,7 @@
 #include <ngx_http.h>
 #include "ngx_http_agents_etag.h"
 #include "ngx_http_agents_json.h"
+#include "ngx_http_agents_log.h"
 #include "ngx_http_agents_reply.h"
 
 
@@ -218,7 +219,7 @@ ngx_http_agents_reply_refuse(ngx_http_request_t *r,
     status = refusal->status != 0 ? refusal->status
                                   : (ngx_uint_t) entry->status;
 
-    ngx_http_agents_reply_note(r, entry, status, refusal->detail);
+    ngx_http_agents_reply_note(r, entry, status, refusal->detail, 1);
 
     if (ngx_http_agents_reply_headers(r, refusal) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -524,7 +525,7 @@ ngx_http_agents_reply_problem(ngx_http_request_t *r,
     ngx_str_t  path, log_id;
 
     path = ngx_http_agents_reply_path(r);
-    log_id = ngx_http_agents_reply_log_id(r);
+    log_id = ngx_http_agents_log_id(r);
 
     ngx_http_agents_json_begin(buf);
 
@@ -595,9 +596,8 @@ ngx_http_agents_reply_errors(ngx_http_agents_buf_t *buf,
 void
 ngx_http_agents_reply_note(ngx_http_request_t *r,
     const ngx_http_agents_problem_t *entry, ngx_uint_t status,
-    const char *detail)
+    const char *detail, ngx_uint_t ours)
 {
-    ngx_str_t               log_id;
     ngx_uint_t              level;
     ngx_http_agents_ctx_t  *ctx;
 
@@ -606,18 +606,20 @@ ngx_http_agents_reply_note(ngx_http_request_t *r,
     ctx->error.data = (u_char *) entry->slug;
     ctx->error.len = ngx_strlen(entry->slug);
 
-    level = (status == NGX_HTTP_INTERNAL_SERVER_ERROR) ? NGX_LOG_ERR
-                                                       : NGX_LOG_INFO;
+    /* of other troubles nginx has told itself where it gives the answer */
+
+    level = (status == NGX_HTTP_INTERNAL_SERVER_ERROR
+             || (ours && status > NGX_HTTP_INTERNAL_SERVER_ERROR))
+            ? NGX_LOG_ERR : NGX_LOG_INFO;
 
     if (r->connection->log->log_level < level) {
         return;
     }
 
-    log_id = ngx_http_agents_reply_log_id(r);
+    (void) ngx_http_agents_log_id(r);
 
     ngx_log_error(level, r->connection->log, 0,
-                  "agents: answered %ui \"%s\", log_id: %V, %s",
-                  status, entry->slug, &log_id,
+                  "agents: answered %ui \"%s\", %s", status, entry->slug,
                   detail != NULL ? detail : entry->title);
 }
 
@@ -726,47 +728,15 @@ ngx_http_agents_reply_host(ngx_http_request_t *r)
 
 
 ngx_str_t
-ngx_http_agents_reply_log_id(ngx_http_request_t *r)
-{
-    ngx_str_t                   name;
-    ngx_uint_t                  key;
-    ngx_http_agents_ctx_t      *ctx;
-    ngx_http_variable_value_t  *vv;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
-
-    if (ctx->log_id.data != NULL) {
-        return ctx->log_id;
-    }
-
-    /*
-     * asked for once: where no log format names the variable nginx makes a
-     * new value each time
-     */
-
-    ngx_str_set(&name, "request_id");
-    key = ngx_hash_key(name.data, name.len);
-
-    vv = ngx_http_get_variable(r, &name, key);
-
-    if (vv != NULL && !vv->not_found) {
-        ctx->log_id.data = vv->data;
-        ctx->log_id.len = vv->len;
-    }
-
-    return ctx->log_id;
-}
-
-
-ngx_str_t
 ngx_http_agents_reply_path(ngx_http_request_t *r)
 {
     u_char     *p;
     ngx_str_t   path;
 
-    /* after a rewrite or an internal redirect there is no such path */
+    /* after a rewrite or an internal redirect there is no such path, but an
+     * error's page is about what was asked for */
 
-    if (!r->valid_unparsed_uri) {
+    if (!r->valid_unparsed_uri && r->err_status == 0) {
         return r->uri;
     }
 

@@ -85,10 +85,13 @@ void ngx_http_agents_reply_problem(ngx_http_request_t *r,
     const ngx_http_agents_reply_refusal_t *refusal,
     const ngx_http_agents_problem_t *entry, ngx_uint_t status);
 
-/* The problem of a refusal in the log, and in the log variables. */
+/*
+ * The problem of a refusal in the log, and in the log variables.  ours: the
+ * module refuses, not nginx.
+ */
 void ngx_http_agents_reply_note(ngx_http_request_t *r,
     const ngx_http_agents_problem_t *entry, ngx_uint_t status,
-    const char *detail);
+    const char *detail, ngx_uint_t ours);
 
 /* A header of the answer; "name" is static, "value" copied. */
 ngx_int_t ngx_http_agents_reply_header(ngx_http_request_t *r,
@@ -97,9 +100,6 @@ ngx_int_t ngx_http_agents_reply_header(ngx_http_request_t *r,
 /* Writes the member "key" with the url of the catalog's page "slug". */
 void ngx_http_agents_reply_docs_url(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf, const char *key, const char *slug);
-
-/* nginx's request id, as $request_id gives it; NULL data without memory. */
-ngx_str_t ngx_http_agents_reply_log_id(ngx_http_request_t *r);
 
 /* The path of the request as it was sent, without arguments. */
 ngx_str_t ngx_http_agents_reply_path(ngx_http_request_t *r);

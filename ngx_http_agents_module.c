@@ -32,6 +32,7 @@ static char *ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static void ngx_http_agents_merge_settings(ngx_conf_t *cf,
     ngx_http_agents_loc_conf_t *conf);
+static ngx_int_t ngx_http_agents_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_agents_init_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_agents_init_transports(ngx_cycle_t *cycle,
     ngx_http_agents_catalog_t *catalog);
@@ -251,7 +252,7 @@ ngx_module_t  ngx_http_agents_module = {
     ngx_http_agents_commands,              /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_agents_init_module,           /* init module */
     ngx_http_agents_init_process,          /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -529,6 +530,21 @@ ngx_http_agents_merge_settings(ngx_conf_t *cf, ngx_http_agents_loc_conf_t *conf)
 
 
 static ngx_int_t
+ngx_http_agents_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_agents_module);
+
+    if (amcf == NULL || amcf->apis->nelts == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_http_agents_wake_open(cycle, &amcf->wake_fds);
+}
+
+
+static ngx_int_t
 ngx_http_agents_init_process(ngx_cycle_t *cycle)
 {
     ngx_shmtx_t                    *mutex;
@@ -576,6 +592,12 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    worker->wake = ngx_http_agents_wake_create(&zone->wake, &amcf->wake_fds,
+                                               cycle->pool, cycle->log);
+    if (worker->wake == NULL) {
+        return NGX_ERROR;
+    }
+
     worker->tokens = ngx_http_agents_auth_cache_create(cycle->pool);
     if (worker->tokens == NULL) {
         return NGX_ERROR;
@@ -586,6 +608,7 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
     engine.db = worker->db;
     engine.tasks = &worker->tasks;
     engine.gate = worker->gate;
+    engine.wake = worker->wake;
     engine.catalog = &amcf->catalog;
     engine.apis = amcf->apis;
     engine.lease = amcf->lease;
@@ -652,6 +675,10 @@ ngx_http_agents_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_agents_db_nginx_close(worker->db);
+
+    if (worker->wake != NULL) {
+        ngx_http_agents_wake_destroy(worker->wake);
+    }
 }
 
 

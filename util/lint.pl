@@ -52,7 +52,8 @@ my @DOORS = (
 );
 
 # Tables that hold no user's data, or are found before the user is known.
-my %NO_OWNER = map { $_ => 1 } qw(agents_tokens agents_workers agents_schema);
+my %NO_OWNER = map { $_ => 1 } qw(agents_tokens agents_workers agents_schema
+                              agents_stops);
 
 
 # ---- reading C ----

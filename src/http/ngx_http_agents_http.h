@@ -31,6 +31,7 @@ typedef struct {
     ngx_http_agents_tasks_t         tasks;
     ngx_http_agents_db_t           *db;
     ngx_http_agents_gate_t         *gate;
+    ngx_http_agents_wake_t         *wake;
     ngx_http_agents_engine_t       *engine;
     ngx_http_agents_token_cache_t  *tokens;     /* verified, for 10 s */
 } ngx_http_agents_worker_t;
@@ -41,6 +42,7 @@ typedef struct {
     ngx_http_agents_db_spec_t       store;
     ngx_array_t                    *apis;       /* ..._settings_t * */
     ngx_shm_zone_t                 *zone;
+    ngx_http_agents_wake_fds_t      wake_fds;
     ngx_str_t                       pool_name;  /* of agents_thread_pool */
     ngx_thread_pool_t              *pool;       /* NULL: no agents_api */
     ngx_msec_t                      lease;

@@ -17,10 +17,16 @@
 #define NGX_HTTP_AGENTS_TICK          250   /* how soon a quit is seen */
 #define NGX_HTTP_AGENTS_CLAIM_EVERY   500
 #define NGX_HTTP_AGENTS_EXPIRE_EVERY  5000
+#define NGX_HTTP_AGENTS_STOPS_EVERY   500
 
-/* Runs that one batch claims or sets free. */
+/* Runs that one batch claims, sets free, or is told to stop. */
 #define NGX_HTTP_AGENTS_CLAIM_MAX     64
 #define NGX_HTTP_AGENTS_EXPIRE_MAX    256
+#define NGX_HTTP_AGENTS_STOPS_MAX     256
+
+/* Runs that are cancelled in one turn of the event loop: one with tool calls
+ * under way takes half a millisecond. */
+#define NGX_HTTP_AGENTS_CANCEL_MAX    16
 
 
 struct ngx_http_agents_engine_s {
@@ -29,16 +35,24 @@ struct ngx_http_agents_engine_s {
 
     ngx_queue_t                    runs;
     ngx_queue_t                    titles;
+    ngx_rbtree_t                   ids;         /* of the same, by id */
+    ngx_rbtree_node_t              sentinel;
     ngx_uint_t                     active;
     ngx_uint_t                     claims;      /* batches on their way */
+
+    ngx_queue_t                    cancelling;  /* runs, in line for it */
+    ngx_event_t                    cancel;
 
     ngx_event_t                    tick;
     ngx_msec_t                     renew_at;    /* by ngx_current_msec */
     ngx_msec_t                     claim_at;
     ngx_msec_t                     expire_at;
+    ngx_msec_t                     stops_at;
     ngx_msec_t                     drain_until;
     unsigned                       renewing:1;  /* a batch is on its way */
     unsigned                       expiring:1;
+    unsigned                       asking:1;    /* which runs are to stop */
+    unsigned                       ask_again:1;
     unsigned                       releasing:1;
     unsigned                       leased:1;    /* the store knows us */
     unsigned                       draining:1;
@@ -63,6 +77,16 @@ static void ngx_http_agents_engine_claim_done(
     ngx_http_agents_db_batch_t *batch, void *data);
 static void ngx_http_agents_engine_expire(ngx_http_agents_engine_t *engine);
 static void ngx_http_agents_engine_expire_done(
+    ngx_http_agents_db_batch_t *batch, void *data);
+static void ngx_http_agents_engine_stops(void *data);
+static void ngx_http_agents_engine_stops_done(
+    ngx_http_agents_db_batch_t *batch, void *data);
+static void ngx_http_agents_engine_stop(ngx_http_agents_engine_t *engine,
+    const char *id);
+static void ngx_http_agents_engine_cancel_handler(ngx_event_t *ev);
+static void ngx_http_agents_engine_stopped(ngx_http_agents_engine_t *engine,
+    const ngx_http_agents_db_batch_t *stops);
+static void ngx_http_agents_engine_stopped_done(
     ngx_http_agents_db_batch_t *batch, void *data);
 static void ngx_http_agents_engine_release(ngx_http_agents_engine_t *engine);
 static void ngx_http_agents_engine_release_done(
@@ -91,10 +115,19 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
 
     ngx_queue_init(&engine->runs);
     ngx_queue_init(&engine->titles);
+    ngx_rbtree_init(&engine->ids, &engine->sentinel,
+                    ngx_str_rbtree_insert_value);
+
+    ngx_queue_init(&engine->cancelling);
+
+    engine->cancel.handler = ngx_http_agents_engine_cancel_handler;
+    engine->cancel.data = engine;
+    engine->cancel.log = conf->log;
 
     engine->renew_at = ngx_current_msec;
     engine->claim_at = ngx_current_msec + NGX_HTTP_AGENTS_CLAIM_EVERY;
     engine->expire_at = ngx_current_msec + NGX_HTTP_AGENTS_EXPIRE_EVERY;
+    engine->stops_at = ngx_current_msec + NGX_HTTP_AGENTS_STOPS_EVERY;
 
     engine->tick.handler = ngx_http_agents_engine_tick;
     engine->tick.data = engine;
@@ -102,6 +135,9 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
     engine->tick.cancelable = 1;
 
     ngx_add_timer(&engine->tick, 1);
+
+    ngx_http_agents_wake_on_stop(conf->wake, ngx_http_agents_engine_stops,
+                                 engine);
 
     return engine;
 }
@@ -120,6 +156,10 @@ ngx_http_agents_engine_destroy(ngx_http_agents_engine_t *engine)
 
     if (engine->tick.timer_set) {
         ngx_del_timer(&engine->tick);
+    }
+
+    if (engine->cancel.posted) {
+        ngx_delete_posted_event(&engine->cancel);
     }
 
     ngx_free(engine);
@@ -160,6 +200,13 @@ ngx_http_agents_engine_join(ngx_http_agents_engine_t *engine,
 {
     ngx_queue_insert_tail(&engine->runs, &run->queue);
     engine->active++;
+
+    run->node.str.data = (u_char *) run->key.id;
+    run->node.str.len = ngx_strlen(run->key.id);
+    run->node.node.key = ngx_crc32_short(run->node.str.data,
+                                         run->node.str.len);
+
+    ngx_rbtree_insert(&engine->ids, &run->node.node);
 }
 
 
@@ -169,6 +216,12 @@ ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,
 {
     ngx_queue_remove(&run->queue);
     engine->active--;
+
+    ngx_rbtree_delete(&engine->ids, &run->node.node);
+
+    if (run->to_cancel) {
+        ngx_queue_remove(&run->cancelling);
+    }
 }
 
 
@@ -210,6 +263,10 @@ ngx_http_agents_engine_tick(ngx_event_t *ev)
         {
             ngx_http_agents_engine_expire(engine);
         }
+    }
+
+    if (engine->active != 0 && ngx_http_agents_engine_due(engine->stops_at)) {
+        ngx_http_agents_engine_stops(engine);
     }
 
     if (!engine->renewing && !engine->released
@@ -443,6 +500,184 @@ ngx_http_agents_engine_expire_done(ngx_http_agents_db_batch_t *batch,
     }
 
     ngx_http_agents_db_batch_free(batch);
+}
+
+
+/* Asks which of our runs were cancelled or deleted. */
+
+static void
+ngx_http_agents_engine_stops(void *data)
+{
+    ngx_http_agents_engine_t *engine = data;
+
+    ngx_http_agents_db_batch_t  *batch;
+
+    if (engine->active == 0) {
+        return;
+    }
+
+    if (engine->asking) {
+        engine->ask_again = 1;
+        return;
+    }
+
+    engine->stops_at = ngx_current_msec + NGX_HTTP_AGENTS_STOPS_EVERY;
+
+    batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_POINT,
+                                     ngx_http_agents_engine_stops_done,
+                                     engine);
+    if (batch == NULL) {
+        return;
+    }
+
+    ngx_http_agents_leases_stops(batch, engine->worker,
+                                 NGX_HTTP_AGENTS_STOPS_MAX);
+
+    engine->asking = 1;
+    ngx_http_agents_db_submit(engine->conf.db, batch);
+}
+
+
+static void
+ngx_http_agents_engine_stops_done(ngx_http_agents_db_batch_t *batch,
+    void *data)
+{
+    ngx_http_agents_engine_t *engine = data;
+
+    size_t  i, n;
+
+    engine->asking = 0;
+
+    n = 0;
+
+    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK) {
+        n = ngx_http_agents_db_rows(batch, 0);
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_http_agents_engine_stop(engine,
+                               ngx_http_agents_db_get(batch, 0, i, 0, NULL));
+    }
+
+    if (n != 0) {
+        ngx_http_agents_engine_stopped(engine, batch);
+    }
+
+    ngx_http_agents_db_batch_free(batch);
+
+    /* with rows to take off it is asked again after that */
+
+    if (engine->ask_again && !engine->asking) {
+        engine->ask_again = 0;
+        ngx_http_agents_engine_stops(engine);
+    }
+}
+
+
+/* One that is not here has ended, or sees by its load that it is cancelled. */
+
+static void
+ngx_http_agents_engine_stop(ngx_http_agents_engine_t *engine, const char *id)
+{
+    ngx_str_t               name;
+    ngx_str_node_t         *node;
+    ngx_http_agents_run_t  *run;
+
+    name.data = (u_char *) id;
+    name.len = ngx_strlen(id);
+
+    node = ngx_str_rbtree_lookup(&engine->ids, &name,
+                                 ngx_crc32_short(name.data, name.len));
+    if (node == NULL) {
+        return;
+    }
+
+    run = (ngx_http_agents_run_t *)
+              ((u_char *) node - offsetof(ngx_http_agents_run_t, node));
+
+    if (run->to_cancel) {
+        return;
+    }
+
+    run->to_cancel = 1;
+    ngx_queue_insert_tail(&engine->cancelling, &run->cancelling);
+
+    ngx_post_event(&engine->cancel, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_agents_engine_cancel_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_engine_t *engine = ev->data;
+
+    ngx_uint_t              i;
+    ngx_queue_t            *q;
+    ngx_http_agents_run_t  *run;
+
+    for (i = 0; i < NGX_HTTP_AGENTS_CANCEL_MAX; i++) {
+
+        if (ngx_queue_empty(&engine->cancelling)) {
+            return;
+        }
+
+        q = ngx_queue_head(&engine->cancelling);
+        run = ngx_queue_data(q, ngx_http_agents_run_t, cancelling);
+
+        ngx_queue_remove(q);
+        run->to_cancel = 0;
+
+        ngx_http_agents_run_cancel(run);
+    }
+
+    if (!ngx_queue_empty(&engine->cancelling)) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+/* What was told is taken off, after it was heard: twice does no harm. */
+
+static void
+ngx_http_agents_engine_stopped(ngx_http_agents_engine_t *engine,
+    const ngx_http_agents_db_batch_t *stops)
+{
+    size_t                       i;
+    ngx_http_agents_db_batch_t  *batch;
+
+    batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_WRITE,
+                                     ngx_http_agents_engine_stopped_done,
+                                     engine);
+    if (batch == NULL) {
+        return;
+    }
+
+    for (i = 0; i < ngx_http_agents_db_rows(stops, 0); i++) {
+        ngx_http_agents_leases_stopped(batch, engine->worker,
+                               ngx_http_agents_db_get(stops, 0, i, 0, NULL));
+    }
+
+    engine->ask_again |= (i == NGX_HTTP_AGENTS_STOPS_MAX);
+
+    engine->asking = 1;
+    ngx_http_agents_db_submit(engine->conf.db, batch);
+}
+
+
+static void
+ngx_http_agents_engine_stopped_done(ngx_http_agents_db_batch_t *batch,
+    void *data)
+{
+    ngx_http_agents_engine_t *engine = data;
+
+    engine->asking = 0;
+
+    ngx_http_agents_db_batch_free(batch);
+
+    if (engine->ask_again) {
+        engine->ask_again = 0;
+        ngx_http_agents_engine_stops(engine);
+    }
 }
 
 

@@ -19,6 +19,7 @@
 #include "ngx_http_agents_mcp.h"
 #include "ngx_http_agents_store.h"
 #include "ngx_http_agents_task.h"
+#include "ngx_http_agents_wake.h"
 
 
 /* What an agents_api sets for its runs: from the configuration. */
@@ -40,6 +41,7 @@ typedef struct {
     ngx_http_agents_db_t         *db;
     ngx_http_agents_tasks_t      *tasks;
     ngx_http_agents_gate_t       *gate;
+    ngx_http_agents_wake_t       *wake;
     ngx_http_agents_catalog_t    *catalog;
     ngx_array_t                  *apis;     /* ngx_http_agents_settings_t * */
     ngx_msec_t                    lease;

@@ -104,6 +104,7 @@ typedef struct {
     size_t                             system_len;
     int64_t                            created_at;
     int64_t                            takeovers;
+    int64_t                            cancel;      /* 1: asked to stop */
     int64_t                            base_version;
     int64_t                            max_iterations;
     json_t                            *job_ids;

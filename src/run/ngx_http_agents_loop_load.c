@@ -101,6 +101,7 @@ ngx_http_agents_loop_load_run(ngx_http_agents_loop_t *loop,
 
     loop->created_at = run->created_at;
     loop->takeovers = run->takeovers;
+    loop->cancel = run->cancel;
     loop->base_version = run->base_version;
     loop->max_iterations = ngx_http_agents_json_integer(loop->config,
                                                         "max_iterations", 1);

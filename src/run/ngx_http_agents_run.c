@@ -255,6 +255,7 @@ ngx_http_agents_run_load_think(ngx_http_agents_run_t *run)
 {
     if (ngx_http_agents_loop_load(&run->loop, run->batch) == -1
         || ngx_http_agents_run_find_model(run) != NGX_OK
+        || run->loop.cancel
         || run->loop.takeovers >= NGX_HTTP_AGENTS_TAKEOVERS_MAX
         || run->loop.nservers != 0)
     {
@@ -295,6 +296,12 @@ ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
 
     ngx_del_timer(&run->deadline);
     ngx_add_timer(&run->deadline, left);
+
+    if (run->loop.cancel || run->cancelled) {
+        run->state = NGX_HTTP_AGENTS_RUN_THINKING;
+        ngx_http_agents_run_cancel(run);
+        return;
+    }
 
     if (run->loop.takeovers >= NGX_HTTP_AGENTS_TAKEOVERS_MAX) {
         ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_ABANDONED,
@@ -509,6 +516,22 @@ ngx_http_agents_run_fail(ngx_http_agents_run_t *run, const char *incident,
     const char *why)
 {
     ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_FAIL, incident, why);
+}
+
+
+void
+ngx_http_agents_run_cancel(ngx_http_agents_run_t *run)
+{
+    if (run->state == NGX_HTTP_AGENTS_RUN_LOADING) {
+
+        /* what it had done before is not known yet, and has to stay */
+
+        run->cancelled = 1;
+        return;
+    }
+
+    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_CANCELLED,
+                             "the run was cancelled");
 }
 
 

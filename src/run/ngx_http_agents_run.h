@@ -69,6 +69,8 @@ typedef struct {
 
 struct ngx_http_agents_run_s {
     ngx_queue_t                        queue;       /* of the engine */
+    ngx_str_node_t                     node;        /* by id, there too */
+    ngx_queue_t                        cancelling;  /* where "to_cancel" */
     ngx_http_agents_engine_t          *engine;
     const ngx_http_agents_settings_t  *settings;
     ngx_http_agents_run_key_t          key;         /* strings: "names" */
@@ -118,6 +120,8 @@ struct ngx_http_agents_run_s {
     ngx_http_agents_run_stop_e         stop;
     const char                        *stop_incident;
     const char                        *stop_why;
+    unsigned                           to_cancel:1; /* in the engine's line */
+    unsigned                           cancelled:1; /* while it was loading */
 };
 
 
@@ -133,6 +137,10 @@ ngx_int_t ngx_http_agents_run_start(ngx_http_agents_engine_t *engine,
  * static. */
 void ngx_http_agents_run_stop(ngx_http_agents_run_t *run,
     ngx_http_agents_run_stop_e stop, const char *incident, const char *why);
+
+/* Its user wants it to end, or has removed it: whatever is under way is cut
+ * off.  Nothing comes of it where the run is about to end anyway. */
+void ngx_http_agents_run_cancel(ngx_http_agents_run_t *run);
 
 /* Gives it up if it is at a point where nothing is lost by it: before
  * discovery, and in line for an inference. */

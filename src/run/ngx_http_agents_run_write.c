@@ -117,6 +117,12 @@ ngx_http_agents_run_written(ngx_http_agents_run_t *run,
         run->errors = 0;
         run->backoff = 0;
 
+        if (guarded) {
+            ngx_http_agents_wake_run(
+                        ngx_http_agents_engine_conf(run->engine)->wake,
+                        run->key.id);
+        }
+
     } else if (status == NGX_HTTP_AGENTS_DB_ERROR
                && ++run->errors >= NGX_HTTP_AGENTS_ERRORS_MAX)
     {
@@ -239,23 +245,36 @@ ngx_http_agents_run_add_parts(ngx_http_agents_run_t *run,
 void
 ngx_http_agents_run_write_begin(ngx_http_agents_run_t *run)
 {
-    ngx_http_agents_db_batch_t  *batch;
+    ngx_http_agents_db_batch_t           *batch;
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    conf = ngx_http_agents_engine_conf(run->engine);
 
     batch = ngx_http_agents_run_batch(run, ngx_http_agents_run_begin_done,
-                                      NULL, NULL);
+                                      conf->wake, NULL);
     if (batch == NULL) {
         return;
     }
 
     ngx_http_agents_runs_begin(batch, &run->key);
-    ngx_http_agents_db_submit(ngx_http_agents_engine_conf(run->engine)->db,
-                              batch);
+    ngx_http_agents_db_submit(conf->db, batch);
 }
 
 
 static void
 ngx_http_agents_run_begin_done(ngx_http_agents_db_batch_t *batch, void *data)
 {
+    ngx_http_agents_wake_t *wake = data;
+
+    /* the run may be gone by now */
+
+    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK
+        && ngx_http_agents_db_rows(batch, 0) != 0)
+    {
+        ngx_http_agents_wake_run(wake,
+                                 ngx_http_agents_db_get(batch, 0, 0, 0, NULL));
+    }
+
     ngx_http_agents_db_batch_free(batch);
 }
 

@@ -13,10 +13,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_agents_gate.h"
+#include "ngx_http_agents_wake.h"
 
 
 typedef struct {
     ngx_http_agents_gate_zone_t  gates;
+    ngx_http_agents_wake_zone_t  wake;
 } ngx_http_agents_zone_t;
 
 

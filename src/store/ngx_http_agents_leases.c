@@ -102,6 +102,37 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_leases_purge_query = {
     "DELETE FROM agents_workers WHERE lease_until < {now} - 86400000"
 };
 
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_leases_purge_stops_query =
+{
+    "leases_purge_stops",
+
+    "DELETE FROM agents_stops WHERE created_at < {now} - 86400000"
+};
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_leases_stops_query = {
+    "leases_stops",
+
+    "SELECT run_id FROM agents_stops WHERE worker = {worker}"
+    " ORDER BY run_id LIMIT {limit:int}"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_leases_stopped_query =
+{
+    "leases_stopped",
+
+    "DELETE FROM agents_stops WHERE worker = {worker} AND run_id = {run}"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_leases_end_stops_query =
+{
+    "leases_end_stops",
+
+    "DELETE FROM agents_stops WHERE worker = {worker}"
+};
+
 
 void
 ngx_http_agents_leases_renew(ngx_http_agents_db_batch_t *batch,
@@ -121,6 +152,9 @@ ngx_http_agents_leases_release(ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_db_cstr(batch, "worker", worker);
 
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_end_query);
+    ngx_http_agents_db_cstr(batch, "worker", worker);
+
+    ngx_http_agents_db_add(batch, &ngx_http_agents_leases_end_stops_query);
     ngx_http_agents_db_cstr(batch, "worker", worker);
 }
 
@@ -153,6 +187,27 @@ ngx_http_agents_leases_expire(ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_db_int(batch, "limit", limit);
 
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_purge_query);
+    ngx_http_agents_db_add(batch, &ngx_http_agents_leases_purge_stops_query);
+}
+
+
+void
+ngx_http_agents_leases_stops(ngx_http_agents_db_batch_t *batch,
+    const char *worker, int64_t limit)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_leases_stops_query);
+    ngx_http_agents_db_cstr(batch, "worker", worker);
+    ngx_http_agents_db_int(batch, "limit", limit);
+}
+
+
+void
+ngx_http_agents_leases_stopped(ngx_http_agents_db_batch_t *batch,
+    const char *worker, const char *run)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_leases_stopped_query);
+    ngx_http_agents_db_cstr(batch, "worker", worker);
+    ngx_http_agents_db_cstr(batch, "run", run);
 }
 
 

@@ -1,9 +1,9 @@
 
 /*
- * What the engine writes of a run.  Each batch begins with the guard: an
- * UPDATE of the run's row on the condition of its epoch, which takes the
- * row's lock; what follows asks for the same epoch once more, and sees under
- * that lock what the guard saw.  No nginx.
+ * What the engine writes of a run, and how it is told to stop.  Each batch of
+ * the engine begins with the guard: an UPDATE of the run's row on the condition
+ * of its epoch, which takes the row's lock; what follows asks for the same
+ * epoch once more, and sees under that lock what the guard saw.  No nginx.
  */
 
 
@@ -15,6 +15,7 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_begin_query = {
 
     "UPDATE agents_runs SET rev = rev + 1, status = 'running'"
     " WHERE" NGX_HTTP_AGENTS_RUN_GUARD
+    " RETURNING id"
 };
 
 static const ngx_http_agents_db_query_t  ngx_http_agents_runs_step_query = {
@@ -98,6 +99,28 @@ static const ngx_http_agents_db_query_t
     " AND EXISTS (SELECT 1 FROM agents_conversations c"
     " WHERE c.company_id = {company} AND c.user_id = {user}"
     " AND c.id = {conversation})"
+};
+
+/* Not the owner's: whoever drives the run by then. */
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_runs_cancel_query = {
+    "runs_cancel",
+
+    "UPDATE agents_runs SET cancel = 1"
+    " WHERE company_id = {company} AND user_id = {user} AND id = {run}"
+    " AND finished_at IS NULL"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_runs_cancel_stop_query =
+{
+    "runs_cancel_stop",
+
+    "INSERT INTO agents_stops (worker, run_id, created_at)"
+    " SELECT owner, id, {now} FROM agents_runs"
+    " WHERE company_id = {company} AND user_id = {user} AND id = {run}"
+    " AND finished_at IS NULL AND owner IS NOT NULL"
+    " ON CONFLICT DO NOTHING"
 };
 
 
@@ -192,4 +215,18 @@ ngx_http_agents_runs_finish(ngx_http_agents_db_batch_t *batch,
                                &end->final_structured_output);
     ngx_http_agents_db_cstr(batch, "error_type", end->error_type);
     ngx_http_agents_store_bind(batch, "error_message", &end->error_message);
+}
+
+
+void
+ngx_http_agents_runs_cancel(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_cancel_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "run", id);
+
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_cancel_stop_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "run", id);
 }

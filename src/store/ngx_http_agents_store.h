@@ -225,7 +225,16 @@ void ngx_http_agents_runs_load(ngx_http_agents_db_batch_t *batch,
 void ngx_http_agents_conversations_untitled(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_run_key_t *key);
 
-/* The guard alone, and with it: status running. One statement. */
+/*
+ * Two statements: the run, if it is not terminal, is marked as cancelled; its
+ * owner, if it has one, is told to stop it.  To be followed by runs_get in the
+ * same batch, which says what came of it.
+ */
+void ngx_http_agents_runs_cancel(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id);
+
+/* The guard alone, and with it: status running.  One statement, RETURNING the
+ * run's id. */
 void ngx_http_agents_runs_begin(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_run_key_t *key);
 
@@ -288,8 +297,9 @@ void ngx_http_agents_leases_renew(ngx_http_agents_db_batch_t *batch,
     const char *worker, int64_t lease);
 
 /*
- * Two statements: the worker's runs lose their owner; its row goes.  To be
- * taken over from a worker that says so does not count as a takeover.
+ * Three statements: the worker's runs lose their owner; its row goes, and its
+ * rows of agents_stops.  To be taken over from a worker that says so does not
+ * count as a takeover.
  */
 void ngx_http_agents_leases_release(ngx_http_agents_db_batch_t *batch,
     const char *worker);
@@ -308,11 +318,23 @@ void ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
     const char *worker, const char *api, int64_t limit);
 
 /*
- * Two statements: runs whose owner has no live lease lose it (at most
- * "limit"); leases that ended more than a day ago are removed.
+ * Three statements: runs whose owner has no live lease lose it (at most
+ * "limit"); leases that ended more than a day ago are removed, and stops that
+ * nobody took off.
  */
 void ngx_http_agents_leases_expire(ngx_http_agents_db_batch_t *batch,
     int64_t limit);
+
+/*
+ * SELECT of the ids, in column 0, of runs that this worker is to stop: they
+ * were cancelled or deleted while it owned them.
+ */
+void ngx_http_agents_leases_stops(ngx_http_agents_db_batch_t *batch,
+    const char *worker, int64_t limit);
+
+/* DELETE of one of them: the worker knows. */
+void ngx_http_agents_leases_stopped(ngx_http_agents_db_batch_t *batch,
+    const char *worker, const char *run);
 
 typedef struct {
     ngx_http_agents_text_t   company_id;

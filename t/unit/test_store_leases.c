@@ -179,6 +179,97 @@ test_leases(void)
 }
 
 
+/* Cancels a run; how many rows the two statements changed, as ten and one. */
+
+static int
+cancel(const ngx_http_agents_owner_t *owner, const char *id)
+{
+    begin(WRITE);
+    ngx_http_agents_runs_cancel(b, owner, id);
+
+    if (end() != 0) {
+        die("run", "not cancelled");
+    }
+
+    return 10 * (int) ngx_http_agents_db_changes(b, 0)
+           + (int) ngx_http_agents_db_changes(b, 1);
+}
+
+
+static size_t
+stops(const char *who, int64_t limit)
+{
+    begin(READ);
+    ngx_http_agents_leases_stops(b, who, limit);
+
+    return end() == 0 ? ngx_http_agents_db_rows(b, 0) : 1000;
+}
+
+
+static void
+test_cancel(void)
+{
+    uuid_t                          conv, id, other;
+    ngx_http_agents_claim_t         claim;
+    ngx_http_agents_run_key_t       k;
+    ngx_http_agents_run_record_t    r;
+    ngx_http_agents_conversation_t  c;
+
+    new_uuid(worker);
+    new_uuid(other);
+    new_uuid(api);
+    renew(worker, 60000);
+
+    conversation(conv, &c);
+    new_uuid(id);
+    insert(conv, id, id, 0, 0, &r);
+    unit(r.cancel == 0, "a run is not cancelled");
+
+    unit(cancel(&bob, id) == 0 && stops(worker, 10) == 0,
+         "nobody cancels another's run");
+    unit(cancel(&alice, id) == 11, "a run is cancelled, its owner told");
+    unit(cancel(&alice, id) == 10, "once");
+    unit(stops(other, 10) == 0 && stops(worker, 0) == 0
+         && stops(worker, 10) == 1, "the owner alone sees it");
+    unit_text(ngx_http_agents_db_get(b, 0, 0, 0, NULL), id, "its id");
+
+    begin(READ);
+    ngx_http_agents_runs_get(b, &alice, id);
+    (void) end();
+    ngx_http_agents_runs_read(b, 0, 0, &r);
+    unit(r.cancel == 1 && r.rev == 0 && r.finished_at == 0,
+         "nothing else of the run has changed");
+
+    begin(WRITE);
+    ngx_http_agents_leases_stopped(b, worker, id);
+    ngx_http_agents_leases_stopped(b, other, id);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 1
+         && ngx_http_agents_db_changes(b, 1) == 0, "the owner has heard");
+    unit(stops(worker, 10) == 0, "and is not told again");
+
+    (void) cancel(&alice, id);
+    begin(WRITE);
+    ngx_http_agents_leases_release(b, worker);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 2) == 1
+         && stops(worker, 10) == 0, "a worker that leaves takes its rows");
+    unit(cancel(&alice, id) == 10, "without an owner no one is told");
+
+    unit(claim_runs(other, 10, &claim) == 1, "who takes it over");
+    k = key(id, conv, claim.epoch);
+    begin(READ);
+    ngx_http_agents_runs_load(b, &k);
+    (void) end();
+    ngx_http_agents_runs_read(b, 0, 0, &r);
+    unit(r.cancel == 1, "sees it by the run");
+
+    begin(WRITE);
+    add_finish(&k, "failed", 0);
+    (void) end();
+    unit(cancel(&alice, id) == 0 && stops(other, 10) == 0,
+         "a run that has ended is not cancelled");
+}
+
+
 static void
 test_count(void)
 {
@@ -280,6 +371,7 @@ main(void)
     open_store();
 
     test_leases();
+    test_cancel();
     test_count();
     test_tokens();
 

@@ -39,7 +39,8 @@ package AgentsTest::Server;
 # Handlers run in the child: what they remember is not seen by the test, which
 # reads requests() instead.  max_active of a path's requests, the highest
 # number that were open at a time, and active, those open now, are told by
-# $server->stats.
+# $server->stats; $server->closed lists the requests whose client closed before
+# it had the whole answer: {path, n, at => when it closed}.
 
 use strict;
 use warnings;
@@ -95,6 +96,7 @@ sub requests {
 
 sub forget { return $_[0]->control('/_forget') }
 sub stats { return $_[0]->control('/_stats') }
+sub closed { return $_[0]->control('/_closed') }
 
 
 sub control {
@@ -125,7 +127,7 @@ sub serve {
     my ($listen, $handlers, $parent) = @_;
     my $state = {
         handlers => $handlers, requests => [], conns => {}, timers => [],
-        active => {}, max_active => {}, n => 0,
+        active => {}, max_active => {}, closed => [], n => 0,
     };
     $listen->blocking(0);
 
@@ -207,7 +209,11 @@ sub read_in {
     my ($state, $c) = @_;
     my $n = sysread $c->{sock}, $c->{in}, 65536, length $c->{in};
     return if !defined $n && $!{EAGAIN};
-    return drop($state, $c) unless $n;
+    if (!$n) {
+        push @{$state->{closed}}, { %{$c->{req}}, at => time }
+            if length($c->{busy} || '');
+        return drop($state, $c);
+    }
     next_request($state, $c);
     return;
 }
@@ -274,6 +280,7 @@ sub answer {
         n => $state->{n}++, at => time,
     };
     push @{$state->{requests}}, { %$req };
+    $c->{req} = { path => $path, n => $req->{n} };
 
     my $key = $c->{busy} = $path;
     my $active = ++$state->{active}{$key};
@@ -299,8 +306,10 @@ sub control_answer {
     return { max_active => $state->{max_active}, active => $state->{active},
              n => $state->{n} }
         if $path eq '/_stats';
+    return $state->{closed} if $path eq '/_closed';
     $state->{requests} = [];
     $state->{max_active} = {};
+    $state->{closed} = [];
     return [];
 }
 

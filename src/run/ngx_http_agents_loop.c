@@ -401,7 +401,15 @@ ngx_http_agents_loop_add_results(ngx_http_agents_loop_t *loop)
     for (i = 0; i < loop->ncalls; i++) {
         call = &loop->calls[i];
 
-        if (call->result == NULL || call->written) {
+        if (call->result == NULL) {
+            continue;
+        }
+
+        /* also where the run was stopped with all of them written */
+
+        loop->sequence = loop->turn_sequence + 1;
+
+        if (call->written) {
             continue;
         }
 
@@ -415,7 +423,6 @@ ngx_http_agents_loop_add_results(ngx_http_agents_loop_t *loop)
         part.content_len = strlen(call->text);
 
         call->written = 1;
-        loop->sequence = loop->turn_sequence + 1;
 
         ngx_http_agents_loop_add_part(loop, &part);
     }

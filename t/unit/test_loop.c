@@ -254,6 +254,17 @@ test_tools(void)
          "an alias that nobody has");
     failed(NGX_HTTP_AGENTS_INCIDENT_UNKNOWN_ALIAS, 7, "    fails the run");
 
+    start(SERVER, NULL);
+    ngx_http_agents_loop_tools(&loop);
+    (void) calls("docs-search {}");
+    ngx_http_agents_loop_parts_clear(&loop);
+    answers(0, "x");
+    loop.calls[0].written = 1;
+    ngx_http_agents_loop_fail(&loop, NGX_HTTP_AGENTS_INCIDENT_CANCELLED, "why");
+    failed(NGX_HTTP_AGENTS_INCIDENT_CANCELLED, 7,
+           "stopped with all results written");
+    unit(loop.nparts == 0, "    nothing is left to be written");
+
     start(SERVER TOOLS, NULL);
     ngx_http_agents_loop_tools(&loop);
     unit(calls("undeclared {}") == FINISH, "a bare name that was not declared");

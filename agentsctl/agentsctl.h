@@ -48,6 +48,7 @@ typedef struct {
     const char          *summary;
     agentsctl_option_t   options[AGENTSCTL_OPTIONS];
     int                (*run)(agentsctl_t *ctl);
+    unsigned             storeless:1;   /* it works without a store */
 } agentsctl_command_t;
 
 
@@ -56,7 +57,7 @@ struct agentsctl_s {
     const char                 *store;
     const char                 *argument;
     agentsctl_given_t           given[AGENTSCTL_OPTIONS];
-    ngx_http_agents_db_t       *db;
+    ngx_http_agents_db_t       *db;             /* NULL: storeless */
 };
 
 
@@ -87,6 +88,7 @@ int agentsctl_batch(agentsctl_t *ctl, ngx_http_agents_db_batch_t *batch,
 /* The commands; they return what to exit with. */
 
 int agentsctl_migrate(agentsctl_t *ctl);
+int agentsctl_schema_normalize(agentsctl_t *ctl);
 int agentsctl_token_create(agentsctl_t *ctl);
 int agentsctl_token_list(agentsctl_t *ctl);
 int agentsctl_token_revoke(agentsctl_t *ctl);

@@ -17,7 +17,7 @@ static const agentsctl_command_t  agentsctl_commands[] = {
     { "migrate", NULL, NULL,
       "bring the store's schema up to date",
       { { NULL, NULL, 0 } },
-      agentsctl_migrate },
+      agentsctl_migrate, 0 },
 
     { "token", "create", NULL,
       "make a token and print it: it is shown this once",
@@ -25,19 +25,24 @@ static const agentsctl_command_t  agentsctl_commands[] = {
         { "--user", "USER", 1 },
         { "--permission", "read|write", 1 },
         { "--expires", "TIME", 0 } },
-      agentsctl_token_create },
+      agentsctl_token_create, 0 },
 
     { "token", "list", NULL,
       "list the tokens, without their secrets",
       { { "--json", NULL, 0 } },
-      agentsctl_token_list },
+      agentsctl_token_list, 0 },
 
     { "token", "revoke", "ID",
       "revoke a token; nginx honours it for 10 seconds more at most",
       { { NULL, NULL, 0 } },
-      agentsctl_token_revoke },
+      agentsctl_token_revoke, 0 },
 
-    { NULL, NULL, NULL, NULL, { { NULL, NULL, 0 } }, NULL }
+    { "schema", "normalize", NULL,
+      "read a tool's JSON Schema from stdin, print it as a model gets it",
+      { { NULL, NULL, 0 } },
+      agentsctl_schema_normalize, 1 },
+
+    { NULL, NULL, NULL, NULL, { { NULL, NULL, 0 } }, NULL, 0 }
 };
 
 
@@ -99,16 +104,20 @@ main(int argc, char **argv)
         return rc;
     }
 
-    ctl.db = ngx_http_agents_db_poll_open(ctl.store, err, sizeof(err));
+    if (!ctl.command->storeless) {
+        ctl.db = ngx_http_agents_db_poll_open(ctl.store, err, sizeof(err));
 
-    if (ctl.db == NULL) {
-        agentsctl_error("%s", err);
-        return AGENTSCTL_FAILED;
+        if (ctl.db == NULL) {
+            agentsctl_error("%s", err);
+            return AGENTSCTL_FAILED;
+        }
     }
 
     rc = ctl.command->run(&ctl);
 
-    ngx_http_agents_db_poll_close(ctl.db);
+    if (ctl.db != NULL) {
+        ngx_http_agents_db_poll_close(ctl.db);
+    }
 
     /* a full disk behind a pipe must not look like a success */
 

@@ -245,7 +245,9 @@ agentsctl_options_check(const agentsctl_t *ctl)
         }
     }
 
-    if (ctl->store == NULL || ctl->store[0] == '\0') {
+    if (!ctl->command->storeless
+        && (ctl->store == NULL || ctl->store[0] == '\0'))
+    {
         agentsctl_error("which store? Give --store sqlite:PATH or --store "
                         "postgres:CONNINFO, or set AGENTS_STORE to it");
         return AGENTSCTL_USAGE;

@@ -1,9 +1,12 @@
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include "ngx_http_agents_json.h"
 
 
+static json_t *ngx_http_agents_json_repaired(const char *data, size_t len,
+    int cut, int depth, ngx_http_agents_json_fault_t *fault);
 static json_t *ngx_http_agents_json_decode(const char *data, size_t len,
     size_t flags, int depth, ngx_http_agents_json_fault_t *fault);
 static int ngx_http_agents_json_shallow(const char *data, size_t len,
@@ -41,11 +44,30 @@ json_t *
 ngx_http_agents_json_parse_foreign(const char *data, size_t len, int depth,
     ngx_http_agents_json_fault_t *fault)
 {
+    return ngx_http_agents_json_repaired(data, len, INT_MAX, depth, fault);
+}
+
+
+json_t *
+ngx_http_agents_json_parse_cut(const char *data, size_t len,
+    ngx_http_agents_json_fault_t *fault)
+{
+    return ngx_http_agents_json_repaired(data, len,
+                                         NGX_HTTP_AGENTS_JSON_CUT_DEPTH,
+                                         NGX_HTTP_AGENTS_JSON_CUT_DEPTH,
+                                         fault);
+}
+
+
+static json_t *
+ngx_http_agents_json_repaired(const char *data, size_t len, int cut, int depth,
+    ngx_http_agents_json_fault_t *fault)
+{
     json_t                 *value;
     ngx_http_agents_buf_t   buf;
 
     ngx_http_agents_buf_init(&buf);
-    ngx_http_agents_json_repair(&buf, data, len);
+    ngx_http_agents_json_repair(&buf, data, len, cut);
 
     if (buf.failed) {
         fault->line = 0;

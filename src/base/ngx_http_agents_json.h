@@ -15,7 +15,10 @@
 #include "ngx_http_agents_buf.h"
 
 
-#define NGX_HTTP_AGENTS_JSON_DEPTH  64
+#define NGX_HTTP_AGENTS_JSON_DEPTH      64
+
+/* Of what is cut rather than refused; within what jansson reads. */
+#define NGX_HTTP_AGENTS_JSON_CUT_DEPTH  1024
 
 
 typedef struct {
@@ -48,11 +51,19 @@ json_t *ngx_http_agents_json_parse_foreign(const char *data, size_t len,
     int depth, ngx_http_agents_json_fault_t *fault);
 
 /*
- * The text of the above as jansson takes it, added to "buf"; what is wrong
- * beyond the faults named there stays as it is.
+ * The same, and what is nested deeper than NGX_HTTP_AGENTS_JSON_CUT_DEPTH
+ * becomes null: one bottomless value does not spoil a whole answer.
+ */
+json_t *ngx_http_agents_json_parse_cut(const char *data, size_t len,
+    ngx_http_agents_json_fault_t *fault);
+
+/*
+ * The text of the above as jansson takes it, added to "buf"; an object or
+ * array in "depth" others becomes null.  What is wrong beyond the faults named
+ * there stays as it is.
  */
 void ngx_http_agents_json_repair(ngx_http_agents_buf_t *buf, const char *data,
-    size_t len);
+    size_t len, int depth);
 
 /* Reads text of the store: NULL without memory or if it is no JSON. */
 json_t *ngx_http_agents_json_load(const char *data, size_t len);

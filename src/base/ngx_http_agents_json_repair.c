@@ -30,12 +30,16 @@ static unsigned ngx_http_agents_json_repair_fits(const char *digits,
 
 void
 ngx_http_agents_json_repair(ngx_http_agents_buf_t *buf, const char *data,
-    size_t len)
+    size_t len, int depth)
 {
+    int          level;
+    size_t       mark;
     const char  *p, *end, *start;
 
     p = data;
     end = data + len;
+    mark = 0;
+    level = 0;
 
     if (len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) {
         p += 3;
@@ -45,21 +49,40 @@ ngx_http_agents_json_repair(ngx_http_agents_buf_t *buf, const char *data,
 
     while (p < end) {
 
-        if (*p != '"' && *p != '-' && (*p < '0' || *p > '9')) {
+        if (*p == '[' || *p == '{') {
+
+            if (level++ == depth) {
+                ngx_http_agents_buf_add(buf, start, (size_t) (p - start));
+                mark = buf->len;
+                start = p;
+            }
+
             p++;
-            continue;
-        }
 
-        ngx_http_agents_buf_add(buf, start, (size_t) (p - start));
+        } else if (*p == ']' || *p == '}') {
+            p++;
 
-        if (*p == '"') {
-            p = ngx_http_agents_json_repair_string(buf, p, end);
+            if (--level == depth) {
+                buf->len = mark;
+                ngx_http_agents_buf_adds(buf, "null");
+                start = p;
+            }
+
+        } else if (*p == '"' || *p == '-' || (*p >= '0' && *p <= '9')) {
+            ngx_http_agents_buf_add(buf, start, (size_t) (p - start));
+
+            if (*p == '"') {
+                p = ngx_http_agents_json_repair_string(buf, p, end);
+
+            } else {
+                p = ngx_http_agents_json_repair_number(buf, p, end);
+            }
+
+            start = p;
 
         } else {
-            p = ngx_http_agents_json_repair_number(buf, p, end);
+            p++;
         }
-
-        start = p;
     }
 
     ngx_http_agents_buf_add(buf, start, (size_t) (p - start));

@@ -19,6 +19,10 @@ typedef struct {
 } ngx_http_agents_schema_keyword_t;
 
 
+static size_t ngx_http_agents_schema_values(const json_t *value,
+    size_t limit);
+static void ngx_http_agents_schema_check_schema(const json_t *schema,
+    const ngx_http_agents_path_t *path, ngx_http_agents_faults_t *faults);
 static const ngx_http_agents_schema_keyword_t *
     ngx_http_agents_schema_keyword(const char *name);
 static void ngx_http_agents_schema_check_any(const json_t *value,
@@ -61,7 +65,7 @@ static const ngx_http_agents_schema_keyword_t
     { "required", ngx_http_agents_schema_check_required, 0 },
     { "enum", ngx_http_agents_schema_check_enum, 0 },
     { "const", ngx_http_agents_schema_check_any, 0 },
-    { "items", ngx_http_agents_schema_check, 0 },
+    { "items", ngx_http_agents_schema_check_schema, 0 },
     { "additionalProperties", ngx_http_agents_schema_check_false, 0 },
     { "minimum", ngx_http_agents_schema_check_number, 0 },
     { "maximum", ngx_http_agents_schema_check_number, 0 },
@@ -86,6 +90,54 @@ static const ngx_http_agents_schema_keyword_t
 
 void
 ngx_http_agents_schema_check(const json_t *schema,
+    const ngx_http_agents_path_t *path, ngx_http_agents_faults_t *faults)
+{
+    if (ngx_http_agents_schema_values(schema, NGX_HTTP_AGENTS_SCHEMA_VALUES)
+        > NGX_HTTP_AGENTS_SCHEMA_VALUES)
+    {
+        ngx_http_agents_faults_add(faults, path, NGX_HTTP_AGENTS_SCHEMA_SLUG,
+                                   "a schema must have at most %d values in "
+                                   "it", NGX_HTTP_AGENTS_SCHEMA_VALUES);
+        return;
+    }
+
+    ngx_http_agents_schema_check_schema(schema, path, faults);
+}
+
+
+/* What a value counts, itself included; stops soon after "limit". */
+
+static size_t
+ngx_http_agents_schema_values(const json_t *value, size_t limit)
+{
+    size_t       i, n;
+    json_t      *item;
+    const char  *name;
+
+    n = 1;
+
+    json_array_foreach(value, i, item) {
+        if (n > limit) {
+            return n;
+        }
+
+        n += ngx_http_agents_schema_values(item, limit - n);
+    }
+
+    json_object_foreach((json_t *) value, name, item) {
+        if (n > limit) {
+            return n;
+        }
+
+        n += ngx_http_agents_schema_values(item, limit - n);
+    }
+
+    return n;
+}
+
+
+static void
+ngx_http_agents_schema_check_schema(const json_t *schema,
     const ngx_http_agents_path_t *path, ngx_http_agents_faults_t *faults)
 {
     json_t                                  *value;
@@ -388,7 +440,7 @@ ngx_http_agents_schema_check_properties(const json_t *value,
 
     json_object_foreach((json_t *) value, name, schema) {
         place.key = name;
-        ngx_http_agents_schema_check(schema, &place, faults);
+        ngx_http_agents_schema_check_schema(schema, &place, faults);
     }
 }
 
@@ -413,7 +465,7 @@ ngx_http_agents_schema_check_any_of(const json_t *value,
 
     json_array_foreach(value, i, schema) {
         place.index = i;
-        ngx_http_agents_schema_check(schema, &place, faults);
+        ngx_http_agents_schema_check_schema(schema, &place, faults);
     }
 }
 

@@ -20,7 +20,14 @@
 #define NGX_HTTP_AGENTS_SCHEMA_WRAP  "value"
 
 
-/* Checks that a schema stays within the subset; adds a fault for each place. */
+/* JSON values in a schema, one within another. */
+#define NGX_HTTP_AGENTS_SCHEMA_VALUES  100000
+
+
+/*
+ * Checks that a schema stays within the subset and its size; adds a fault for
+ * each place.
+ */
 void ngx_http_agents_schema_check(const json_t *schema,
     const ngx_http_agents_path_t *path, ngx_http_agents_faults_t *faults);
 

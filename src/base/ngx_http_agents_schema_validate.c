@@ -527,6 +527,12 @@ ngx_http_agents_schema_any_of(const json_t *rule, const json_t *schema,
 
         ngx_http_agents_schema_shorten(&reasons, start,
                                        NGX_HTTP_AGENTS_SCHEMA_REASON);
+
+        /* no more of it is shown, however many alternatives there are */
+
+        if (reasons.len > 5 * NGX_HTTP_AGENTS_SCHEMA_REASON) {
+            reasons.len = 5 * NGX_HTTP_AGENTS_SCHEMA_REASON;
+        }
     }
 
     if (reasons.failed) {

@@ -168,9 +168,7 @@ ngx_http_agents_mcp_message_read(ngx_http_agents_mcp_reading_t *reading)
 
     reading->found = NGX_HTTP_AGENTS_MCP_OTHER;
 
-    value = ngx_http_agents_json_parse_foreign(reading->text, reading->len,
-                                               NGX_HTTP_AGENTS_JSON_DEPTH,
-                                               &fault);
+    value = ngx_http_agents_json_parse_cut(reading->text, reading->len, &fault);
     if (value == NULL) {
         return;     /* no JSON: nor is it for us */
     }

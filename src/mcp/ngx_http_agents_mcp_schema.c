@@ -4,10 +4,7 @@
 
 
 /* Of a property's name at the root, as model APIs take it. */
-#define NGX_HTTP_AGENTS_MCP_SCHEMA_NAME         64
-
-/* Of the description of a schema that is not shown. */
-#define NGX_HTTP_AGENTS_MCP_SCHEMA_DESCRIPTION  4096
+#define NGX_HTTP_AGENTS_MCP_SCHEMA_NAME  64
 
 
 static json_t *ngx_http_agents_mcp_schema_root(
@@ -43,7 +40,7 @@ ngx_http_agents_mcp_schema_normalize(const json_t *schema)
     node = NULL;
     why = NULL;
 
-    if (ngx_http_agents_mcp_schema_view_init(&view) == 0) {
+    if (ngx_http_agents_mcp_schema_view_init(&ctx, &view) == 0) {
         node = ngx_http_agents_mcp_schema_root(&ctx, &view, &why);
     }
 
@@ -210,12 +207,7 @@ ngx_http_agents_mcp_schema_portable(ngx_http_agents_mcp_schema_view_t *view,
         (void) json_object_del(view->required, name);
         (void) json_object_del(view->properties, name);
 
-        if (json_object_set_new(view->keywords, "additionalProperties",
-                                json_true())
-            != 0)
-        {
-            return -1;
-        }
+        view->open = 1;
     }
 
     return 0;

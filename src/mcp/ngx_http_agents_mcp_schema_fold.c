@@ -3,7 +3,7 @@
 #include "ngx_http_agents_mcp_schema_parts.h"
 
 
-/* Unions within unions at the root, beyond which they are left alone. */
+/* Unions within unions at the root, beyond which they are left out. */
 #define NGX_HTTP_AGENTS_MCP_SCHEMA_FOLDS  8
 
 /* Schemas of a property are compared up to this size, and to so many others. */
@@ -67,6 +67,7 @@ ngx_http_agents_mcp_schema_fold_all(ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_fold_t   fold;
 
     if (depth == NGX_HTTP_AGENTS_MCP_SCHEMA_FOLDS) {
+        view->deep |= (json_array_size(view->unions) != 0);
         return 0;
     }
 
@@ -76,7 +77,7 @@ ngx_http_agents_mcp_schema_fold_all(ngx_http_agents_mcp_schema_ctx_t *ctx,
         alternatives = json_array_get(view->unions, i);
 
         memset(&fold, 0, sizeof(fold));
-        fold.text = text;
+        fold.text = (json_array_size(alternatives) > 1) ? text : NULL;
         fold.depth = depth;
         fold.variants = json_object();
 
@@ -119,7 +120,7 @@ ngx_http_agents_mcp_schema_fold_union(ngx_http_agents_mcp_schema_ctx_t *ctx,
     for (i = 0; rc == 0 && i < json_array_size(alternatives); i++) {
         schema = json_array_get(alternatives, i);
 
-        rc = ngx_http_agents_mcp_schema_view_init(&view);
+        rc = ngx_http_agents_mcp_schema_view_init(ctx, &view);
 
         if (rc == 0) {
             rc = ngx_http_agents_mcp_schema_merge(ctx, &view, schema);
@@ -157,7 +158,7 @@ ngx_http_agents_mcp_schema_fold_alternative(
     ngx_http_agents_mcp_schema_fold_t *fold,
     const ngx_http_agents_mcp_schema_view_t *alternative)
 {
-    json_t      *schema, *more;
+    json_t      *schema;
     const char  *name;
 
     json_object_foreach(alternative->properties, name, schema) {
@@ -170,9 +171,7 @@ ngx_http_agents_mcp_schema_fold_alternative(
         }
     }
 
-    more = json_object_get(alternative->keywords, "additionalProperties");
-
-    if (json_is_true(more) || json_is_object(more)) {
+    if (ngx_http_agents_mcp_schema_is_open(alternative)) {
         fold->open = 1;
     }
 
@@ -359,10 +358,7 @@ ngx_http_agents_mcp_schema_fold_end(ngx_http_agents_mcp_schema_ctx_t *ctx,
         }
     }
 
-    if (fold->open) {
-        return json_object_set_new(view->keywords, "additionalProperties",
-                                   json_true());
-    }
+    view->open |= fold->open;
 
     return 0;
 }

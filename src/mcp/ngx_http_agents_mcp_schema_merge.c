@@ -7,6 +7,8 @@
 #define NGX_HTTP_AGENTS_MCP_SCHEMA_REF_MAX  1024
 
 
+static size_t ngx_http_agents_mcp_schema_size_at(const json_t *value,
+    size_t limit, unsigned depth);
 static int ngx_http_agents_mcp_schema_merge_ref(
     ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, const json_t *schema);
@@ -18,10 +20,6 @@ static int ngx_http_agents_mcp_schema_merge_required(
     ngx_http_agents_mcp_schema_view_t *view, const json_t *required);
 static int ngx_http_agents_mcp_schema_merge_union(
     ngx_http_agents_mcp_schema_view_t *view, json_t *alternatives);
-static int ngx_http_agents_mcp_schema_push(
-    ngx_http_agents_mcp_schema_ctx_t *ctx, const json_t *schema);
-static int ngx_http_agents_mcp_schema_on_stack(
-    const ngx_http_agents_mcp_schema_ctx_t *ctx, const json_t *schema);
 static const json_t *ngx_http_agents_mcp_schema_resolve(
     const ngx_http_agents_mcp_schema_ctx_t *ctx, const char *ref, size_t len);
 static int ngx_http_agents_mcp_schema_decode(char *out, const char *ref,
@@ -88,6 +86,14 @@ ngx_http_agents_mcp_schema_copy(ngx_http_agents_mcp_schema_ctx_t *ctx,
 size_t
 ngx_http_agents_mcp_schema_size(const json_t *value, size_t limit)
 {
+    return ngx_http_agents_mcp_schema_size_at(value, limit, 0);
+}
+
+
+static size_t
+ngx_http_agents_mcp_schema_size_at(const json_t *value, size_t limit,
+    unsigned depth)
+{
     size_t       i, size;
     json_t      *item;
     const char  *name;
@@ -98,12 +104,17 @@ ngx_http_agents_mcp_schema_size(const json_t *value, size_t limit)
         return size + json_string_length(value);
     }
 
+    if (depth > NGX_HTTP_AGENTS_MCP_SCHEMA_DEPTH) {
+        return limit + 1;
+    }
+
     json_array_foreach(value, i, item) {
         if (size > limit) {
             return size;
         }
 
-        size += ngx_http_agents_mcp_schema_size(item, limit - size);
+        size += ngx_http_agents_mcp_schema_size_at(item, limit - size,
+                                                   depth + 1);
     }
 
     json_object_foreach((json_t *) value, name, item) {
@@ -114,7 +125,8 @@ ngx_http_agents_mcp_schema_size(const json_t *value, size_t limit)
         size += strlen(name) + 4;
 
         if (size <= limit) {
-            size += ngx_http_agents_mcp_schema_size(item, limit - size);
+            size += ngx_http_agents_mcp_schema_size_at(item, limit - size,
+                                                       depth + 1);
         }
     }
 
@@ -123,10 +135,13 @@ ngx_http_agents_mcp_schema_size(const json_t *value, size_t limit)
 
 
 int
-ngx_http_agents_mcp_schema_view_init(ngx_http_agents_mcp_schema_view_t *view)
+ngx_http_agents_mcp_schema_view_init(
+    const ngx_http_agents_mcp_schema_ctx_t *ctx,
+    ngx_http_agents_mcp_schema_view_t *view)
 {
     memset(view, 0, sizeof(ngx_http_agents_mcp_schema_view_t));
 
+    view->base = ctx->nstack;
     view->keywords = json_object();
     view->properties = json_object();
     view->required = json_object();
@@ -156,7 +171,7 @@ int
 ngx_http_agents_mcp_schema_merge(ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, const json_t *schema)
 {
-    size_t   i;
+    size_t   i, place;
     json_t  *part, *parts;
 
     if (ngx_http_agents_mcp_schema_spend(ctx, 1, 0) != 0) {
@@ -172,10 +187,14 @@ ngx_http_agents_mcp_schema_merge(ngx_http_agents_mcp_schema_ctx_t *ctx,
         return 0;
     }
 
-    if (ngx_http_agents_mcp_schema_push(ctx, schema) != 0) {
+    if (ctx->nstack == NGX_HTTP_AGENTS_MCP_SCHEMA_STACK) {
         view->deep = 1;
         return 0;
     }
+
+    place = ctx->nstack++;
+    ctx->stack[place].schema = schema;
+    ctx->stack[place].merged = 0;
 
     if (ngx_http_agents_mcp_schema_merge_ref(ctx, view, schema) != 0) {
         return -1;
@@ -189,6 +208,8 @@ ngx_http_agents_mcp_schema_merge(ngx_http_agents_mcp_schema_ctx_t *ctx,
         }
     }
 
+    ctx->stack[place].merged = 1;
+
     return ngx_http_agents_mcp_schema_merge_own(ctx, view, schema);
 }
 
@@ -197,7 +218,7 @@ static int
 ngx_http_agents_mcp_schema_merge_ref(ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, const json_t *schema)
 {
-    size_t         len;
+    size_t         i, len;
     const char    *ref;
     const json_t  *target;
 
@@ -220,8 +241,18 @@ ngx_http_agents_mcp_schema_merge_ref(ngx_http_agents_mcp_schema_ctx_t *ctx,
         return 0;
     }
 
-    if (ngx_http_agents_mcp_schema_on_stack(ctx, target)) {
-        view->lost = 1;
+    for (i = 0; i < ctx->nstack; i++) {
+
+        if (ctx->stack[i].schema != target) {
+            continue;
+        }
+
+        /* two parts of one schema may refer to the same */
+
+        if (i < view->base || !ctx->stack[i].merged) {
+            view->lost = 1;
+        }
+
         return 0;
     }
 
@@ -335,36 +366,6 @@ ngx_http_agents_mcp_schema_merge_union(
     }
 
     return json_array_append(view->unions, alternatives);
-}
-
-
-static int
-ngx_http_agents_mcp_schema_push(ngx_http_agents_mcp_schema_ctx_t *ctx,
-    const json_t *schema)
-{
-    if (ctx->nstack == NGX_HTTP_AGENTS_MCP_SCHEMA_STACK) {
-        return -1;
-    }
-
-    ctx->stack[ctx->nstack++] = schema;
-
-    return 0;
-}
-
-
-static int
-ngx_http_agents_mcp_schema_on_stack(
-    const ngx_http_agents_mcp_schema_ctx_t *ctx, const json_t *schema)
-{
-    size_t  i;
-
-    for (i = 0; i < ctx->nstack; i++) {
-        if (ctx->stack[i] == schema) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

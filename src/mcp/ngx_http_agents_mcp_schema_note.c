@@ -11,6 +11,8 @@
 #define NGX_HTTP_AGENTS_MCP_SCHEMA_SAFE   9007199254740991.0
 
 
+static const char *ngx_http_agents_mcp_schema_bound(const char *name,
+    const ngx_http_agents_mcp_schema_view_t *view);
 static int ngx_http_agents_mcp_schema_idle(const char *name,
     const json_t *value);
 
@@ -41,7 +43,9 @@ ngx_http_agents_mcp_schema_note_keywords(ngx_http_agents_buf_t *notes,
         value = json_object_get(view->keywords, *told);
 
         if (value != NULL && !ngx_http_agents_mcp_schema_idle(*told, value)) {
-            ngx_http_agents_mcp_schema_note(notes, *told, value);
+            ngx_http_agents_mcp_schema_note(notes,
+                                ngx_http_agents_mcp_schema_bound(*told, view),
+                                value);
         }
     }
 
@@ -65,6 +69,28 @@ ngx_http_agents_mcp_schema_note_keywords(ngx_http_agents_buf_t *notes,
         ngx_http_agents_mcp_schema_note_text(notes,
                                              "nested too deep to be shown");
     }
+}
+
+
+/* Up to draft-04 a bound is made exclusive by a boolean beside it. */
+
+static const char *
+ngx_http_agents_mcp_schema_bound(const char *name,
+    const ngx_http_agents_mcp_schema_view_t *view)
+{
+    if (strcmp(name, "minimum") == 0
+        && json_is_true(json_object_get(view->keywords, "exclusiveMinimum")))
+    {
+        return "exclusiveMinimum";
+    }
+
+    if (strcmp(name, "maximum") == 0
+        && json_is_true(json_object_get(view->keywords, "exclusiveMaximum")))
+    {
+        return "exclusiveMaximum";
+    }
+
+    return name;
 }
 
 
@@ -157,6 +183,8 @@ ngx_http_agents_mcp_schema_describe(ngx_http_agents_mcp_schema_ctx_t *ctx,
     if (json_is_string(description)) {
         ngx_http_agents_buf_add(&text, json_string_value(description),
                                 json_string_length(description));
+        ngx_http_agents_mcp_schema_shorten(&text, 0,
+                                     NGX_HTTP_AGENTS_MCP_SCHEMA_DESCRIPTION);
     }
 
     if (notes->len != 0) {

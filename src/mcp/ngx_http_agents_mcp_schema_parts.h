@@ -18,21 +18,31 @@
 /* Schemas under way at once: in depth, through references and allOf. */
 #define NGX_HTTP_AGENTS_MCP_SCHEMA_STACK  128
 
-/* Bytes of the notes in one description. */
-#define NGX_HTTP_AGENTS_MCP_SCHEMA_NOTES  1000
+/* Bytes of a description as it was declared, and of the notes behind it. */
+#define NGX_HTTP_AGENTS_MCP_SCHEMA_DESCRIPTION  4096
+#define NGX_HTTP_AGENTS_MCP_SCHEMA_NOTES        1000
 
 /* Bytes that a node counts beside its text. */
 #define NGX_HTTP_AGENTS_MCP_SCHEMA_NODE   16
 
 
+/* A schema under way, until the view that it is part of has been written. */
 typedef struct {
-    const json_t  *root;
-    size_t         nodes;       /* spent */
-    size_t         bytes;
-    unsigned       over:1;      /* the budget is spent; else a failure is
-                                   for want of memory */
-    size_t         nstack;
-    const json_t  *stack[NGX_HTTP_AGENTS_MCP_SCHEMA_STACK];
+    const json_t  *schema;
+    unsigned       merged:1;    /* all of it is in the view */
+} ngx_http_agents_mcp_schema_place_t;
+
+
+typedef struct {
+    const json_t                        *root;
+    size_t                               nodes;     /* spent */
+    size_t                               bytes;
+    unsigned                             over:1;    /* the budget is spent;
+                                                       else a failure is for
+                                                       want of memory */
+    size_t                               nstack;
+    ngx_http_agents_mcp_schema_place_t   stack[
+                                            NGX_HTTP_AGENTS_MCP_SCHEMA_STACK];
 } ngx_http_agents_mcp_schema_ctx_t;
 
 
@@ -41,9 +51,11 @@ typedef struct {
     json_t      *properties;    /* object: schemas, not converted */
     json_t      *required;      /* object, used as a set in order */
     json_t      *unions;        /* array: each anyOf and oneOf */
+    size_t       base;          /* where its schemas begin on the stack */
     unsigned     lost:1;        /* a reference was not followed: recursive,
                                    remote or of nothing; {} stands for it */
     unsigned     deep:1;        /* some was left out: it is too deep */
+    unsigned     open:1;        /* it has properties that are not here */
     unsigned     never:1;       /* nothing fits: false is part of it */
 } ngx_http_agents_mcp_schema_view_t;
 
@@ -70,11 +82,15 @@ int ngx_http_agents_mcp_schema_spend(ngx_http_agents_mcp_schema_ctx_t *ctx,
 json_t *ngx_http_agents_mcp_schema_copy(ngx_http_agents_mcp_schema_ctx_t *ctx,
     const json_t *value);
 
-/* The rough size of a value's text; stops soon after "limit". */
+/*
+ * The rough size of a value's text; stops soon after "limit", and is over it
+ * for a value that is nested deeper than schemas may be.
+ */
 size_t ngx_http_agents_mcp_schema_size(const json_t *value, size_t limit);
 
 /* Views; init leaves one that can be freed, also when it fails. */
 int ngx_http_agents_mcp_schema_view_init(
+    const ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view);
 void ngx_http_agents_mcp_schema_view_free(
     ngx_http_agents_mcp_schema_view_t *view);
@@ -117,6 +133,13 @@ int ngx_http_agents_mcp_schema_write_object(
 /* The view's title and default. */
 int ngx_http_agents_mcp_schema_write_labels(
     ngx_http_agents_mcp_schema_ctx_t *ctx, json_t *node,
+    const ngx_http_agents_mcp_schema_view_t *view);
+
+/*
+ * Whether an object has more properties than it declares by name: it is a map
+ * as well, or not all of it is known.
+ */
+int ngx_http_agents_mcp_schema_is_open(
     const ngx_http_agents_mcp_schema_view_t *view);
 
 /* The types that a view's keywords say or imply; 0: any. */

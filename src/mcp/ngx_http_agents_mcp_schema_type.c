@@ -7,6 +7,10 @@
 #define NGX_HTTP_AGENTS_MCP_SCHEMA_TYPES  7
 
 
+static unsigned ngx_http_agents_mcp_schema_implied(
+    const ngx_http_agents_mcp_schema_view_t *view);
+
+
 /* In the order of their bits. */
 
 static const char *const  ngx_http_agents_mcp_schema_type_names[] = {
@@ -30,20 +34,10 @@ ngx_http_agents_mcp_schema_types(
     }
 
     if (types == 0) {
+        types = ngx_http_agents_mcp_schema_implied(view);
+    }
 
-        if (json_object_size(view->properties) != 0
-            || json_object_get(view->keywords, "additionalProperties") != NULL
-            || json_object_get(view->keywords, "patternProperties") != NULL)
-        {
-            return NGX_HTTP_AGENTS_MCP_SCHEMA_OBJECT;
-        }
-
-        if (json_object_get(view->keywords, "items") != NULL
-            || json_object_get(view->keywords, "prefixItems") != NULL)
-        {
-            return NGX_HTTP_AGENTS_MCP_SCHEMA_ARRAY;
-        }
-
+    if (types == 0) {
         return 0;
     }
 
@@ -62,6 +56,30 @@ ngx_http_agents_mcp_schema_types(
     }
 
     return types;
+}
+
+
+/* Keywords that stand without a type mostly mean the one they are for. */
+
+static unsigned
+ngx_http_agents_mcp_schema_implied(
+    const ngx_http_agents_mcp_schema_view_t *view)
+{
+    if (json_object_size(view->properties) != 0
+        || json_object_size(view->required) != 0
+        || json_object_get(view->keywords, "additionalProperties") != NULL
+        || json_object_get(view->keywords, "patternProperties") != NULL)
+    {
+        return NGX_HTTP_AGENTS_MCP_SCHEMA_OBJECT;
+    }
+
+    if (json_object_get(view->keywords, "items") != NULL
+        || json_object_get(view->keywords, "prefixItems") != NULL)
+    {
+        return NGX_HTTP_AGENTS_MCP_SCHEMA_ARRAY;
+    }
+
+    return 0;
 }
 
 

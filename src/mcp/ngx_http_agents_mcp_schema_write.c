@@ -50,14 +50,18 @@ static int ngx_http_agents_mcp_schema_write_required(
     ngx_http_agents_buf_t *notes);
 static int ngx_http_agents_mcp_schema_write_additional(
     ngx_http_agents_mcp_schema_ctx_t *ctx, json_t *node,
-    const ngx_http_agents_mcp_schema_view_t *view, unsigned depth);
+    const ngx_http_agents_mcp_schema_view_t *view, unsigned depth,
+    ngx_http_agents_buf_t *notes);
+static int ngx_http_agents_mcp_schema_is_partial(
+    const ngx_http_agents_mcp_schema_view_t *view);
 static int ngx_http_agents_mcp_schema_write_items(
     ngx_http_agents_mcp_schema_ctx_t *ctx, json_t *node,
     const ngx_http_agents_mcp_schema_view_t *view, unsigned depth);
 static int ngx_http_agents_mcp_schema_write_values(
     ngx_http_agents_mcp_schema_ctx_t *ctx, json_t *node,
     const ngx_http_agents_mcp_schema_view_t *view, unsigned types);
-static int ngx_http_agents_mcp_schema_is_open(const json_t *additional);
+static json_t *ngx_http_agents_mcp_schema_additional(
+    const ngx_http_agents_mcp_schema_view_t *view);
 
 
 json_t *
@@ -71,7 +75,7 @@ ngx_http_agents_mcp_schema_convert(ngx_http_agents_mcp_schema_ctx_t *ctx,
     nstack = ctx->nstack;
     node = NULL;
 
-    if (ngx_http_agents_mcp_schema_view_init(&view) == 0) {
+    if (ngx_http_agents_mcp_schema_view_init(ctx, &view) == 0) {
 
         if (depth > NGX_HTTP_AGENTS_MCP_SCHEMA_DEPTH) {
             view.deep = 1;
@@ -262,14 +266,18 @@ ngx_http_agents_mcp_schema_write_union(ngx_http_agents_mcp_schema_ctx_t *ctx,
 
     rc = 0;
 
-    if (shared && (types & NGX_HTTP_AGENTS_MCP_SCHEMA_NULL) != 0) {
+    if ((shared && (types & NGX_HTTP_AGENTS_MCP_SCHEMA_NULL) != 0)
+        || (types == 0
+            && json_is_true(json_object_get(view->keywords, "nullable"))))
+    {
         rc = json_array_append_new(list, json_pack("{s:s}", "type", "null"));
+    }
 
-    } else if (!shared && (types & (types - 1)) == 0) {
+    if (rc == 0 && !shared && (types & (types - 1)) == 0) {
         rc = ngx_http_agents_mcp_schema_write_typed(ctx, node, view, types,
                                                     depth, notes);
 
-    } else if (!shared) {
+    } else if (rc == 0 && !shared) {
         ngx_http_agents_mcp_schema_note(notes, "type",
                                    json_object_get(view->keywords, "type"));
     }
@@ -347,7 +355,7 @@ ngx_http_agents_mcp_schema_write_shared(ngx_http_agents_mcp_schema_ctx_t *ctx,
     nstack = ctx->nstack;
     node = NULL;
 
-    if (ngx_http_agents_mcp_schema_view_init(&both) == 0
+    if (ngx_http_agents_mcp_schema_view_init(ctx, &both) == 0
         && ngx_http_agents_mcp_schema_share(ctx, &both, view) == 0
         && ngx_http_agents_mcp_schema_merge(ctx, &both, schema) == 0)
     {
@@ -447,7 +455,8 @@ ngx_http_agents_mcp_schema_write_object(ngx_http_agents_mcp_schema_ctx_t *ctx,
         return -1;
     }
 
-    return ngx_http_agents_mcp_schema_write_additional(ctx, node, view, depth);
+    return ngx_http_agents_mcp_schema_write_additional(ctx, node, view, depth,
+                                                       notes);
 }
 
 
@@ -543,24 +552,77 @@ ngx_http_agents_mcp_schema_write_required(
 
 
 /*
- * An object that declares its properties takes no others, unless it says so:
- * by additionalProperties, by patterns, or because not all of it is known.
+ * An object that declares its properties takes no others, whether it allows
+ * them in so many words or not; what is forced against its word is told.
  */
 
 static int
 ngx_http_agents_mcp_schema_write_additional(
     ngx_http_agents_mcp_schema_ctx_t *ctx, json_t *node,
-    const ngx_http_agents_mcp_schema_view_t *view, unsigned depth)
+    const ngx_http_agents_mcp_schema_view_t *view, unsigned depth,
+    ngx_http_agents_buf_t *notes)
 {
     json_t  *additional, *sub;
 
-    if (view->lost || view->deep
-        || json_object_size(json_object_get(view->keywords,
-                                            "patternProperties"))
-           != 0)
+    additional = ngx_http_agents_mcp_schema_additional(view);
+
+    if (ngx_http_agents_mcp_schema_is_partial(view)) {
+        return 0;
+    }
+
+    if (json_object_size(additional) != 0) {
+        sub = ngx_http_agents_mcp_schema_convert(ctx, additional, depth + 1);
+
+        if (json_is_object(sub) && json_object_size(sub) == 0) {
+            json_decref(sub);
+            return 0;
+        }
+
+        return json_object_set_new(node, "additionalProperties", sub);
+    }
+
+    if (!json_is_false(additional) && json_object_size(view->properties) == 0)
     {
         return 0;
     }
+
+    if (json_is_true(additional) || json_is_object(additional)) {
+        ngx_http_agents_mcp_schema_note_text(notes,
+                                             "additionalProperties: true");
+    }
+
+    return json_object_set_new(node, "additionalProperties", json_false());
+}
+
+
+int
+ngx_http_agents_mcp_schema_is_open(
+    const ngx_http_agents_mcp_schema_view_t *view)
+{
+    return ngx_http_agents_mcp_schema_is_partial(view)
+           || json_object_size(ngx_http_agents_mcp_schema_additional(view))
+              != 0;
+}
+
+
+/* Whether there are properties that the view does not have. */
+
+static int
+ngx_http_agents_mcp_schema_is_partial(
+    const ngx_http_agents_mcp_schema_view_t *view)
+{
+    return view->open || view->lost || view->deep
+           || json_object_size(json_object_get(view->keywords,
+                                               "patternProperties"))
+              != 0;
+}
+
+
+static json_t *
+ngx_http_agents_mcp_schema_additional(
+    const ngx_http_agents_mcp_schema_view_t *view)
+{
+    json_t  *additional;
 
     additional = json_object_get(view->keywords, "additionalProperties");
 
@@ -568,30 +630,7 @@ ngx_http_agents_mcp_schema_write_additional(
         additional = json_object_get(view->keywords, "unevaluatedProperties");
     }
 
-    if (ngx_http_agents_mcp_schema_is_open(additional)) {
-
-        if (json_object_size(additional) == 0) {
-            return 0;
-        }
-
-        sub = ngx_http_agents_mcp_schema_convert(ctx, additional, depth + 1);
-
-        return json_object_set_new(node, "additionalProperties", sub);
-    }
-
-    if (json_is_false(additional) || json_object_size(view->properties) != 0) {
-        return json_object_set_new(node, "additionalProperties",
-                                   json_false());
-    }
-
-    return 0;
-}
-
-
-static int
-ngx_http_agents_mcp_schema_is_open(const json_t *additional)
-{
-    return json_is_true(additional) || json_is_object(additional);
+    return additional;
 }
 
 

@@ -3,8 +3,13 @@
 #include <time.h>
 #include "ngx_http_agents_mcp_schema.h"
 #include "ngx_http_agents_json.h"
+#include "ngx_http_agents_schema.h"
 #include "unit.h"
 #include "unit_data.h"
+#include "unit_mcp_schema.h"
+
+
+static int  tools;
 
 
 static json_t *
@@ -28,80 +33,65 @@ load(const char *path)
 }
 
 
-/* Whether nothing is left that a model API refuses. */
-
-static int
-clean(const json_t *schema, int depth)
+static void
+test_values(const json_t *entry, const json_t *wire, const char *key, int fits,
+    const char *name)
 {
-    json_t      *value, *sub;
-    size_t       i;
-    const char  *key, *name;
+    size_t                  i;
+    json_t                 *value;
+    ngx_http_agents_buf_t   why;
 
-    static const char  known[] =
-        " type description title properties required additionalProperties"
-        " items enum const default anyOf ";
+    json_array_foreach(json_object_get(entry, key), i, value) {
+        ngx_http_agents_buf_init(&why);
 
-    json_object_foreach((json_t *) schema, key, value) {
-        char  word[64];
+        unit((ngx_http_agents_schema_validate(wire, value, &why) == 0) == fits,
+             "%s: %s value %zu", name, key, i);
 
-        (void) snprintf(word, sizeof(word), " %.60s ", key);
-
-        if (strstr(known, word) == NULL) {
-            printf("# keyword %s\n", key);
-            return 0;
+        if (fits && why.len != 0) {
+            printf("# %s\n", why.data);
         }
 
-        if (strcmp(key, "description") == 0 && json_string_length(value) == 0) {
-            printf("# empty description\n");
-            return 0;
-        }
+        ngx_http_agents_buf_free(&why);
     }
-
-    value = json_object_get(schema, "type");
-
-    if (depth > 40 || (value != NULL && !json_is_string(value))) {
-        printf("# depth or type\n");
-        return 0;
-    }
-
-    json_object_foreach(json_object_get(schema, "properties"), name, sub) {
-        if (!json_is_object(sub) || !clean(sub, depth + 1)) {
-            printf("# in %s\n", name);
-            return 0;
-        }
-    }
-
-    json_array_foreach(json_object_get(schema, "anyOf"), i, sub) {
-        if (!json_is_object(sub) || !clean(sub, depth + 1)) {
-            printf("# in anyOf %zu\n", i);
-            return 0;
-        }
-    }
-
-    value = json_object_get(schema, "items");
-
-    if (value != NULL && (!json_is_object(value) || !clean(value, depth + 1))) {
-        printf("# in items\n");
-        return 0;
-    }
-
-    value = json_object_get(schema, "additionalProperties");
-
-    return !json_is_object(value) || clean(value, depth + 1);
 }
 
 
-static int
-root(const json_t *schema)
+static void
+test_real_tool(const json_t *entry, const char *file)
 {
-    const char  *type;
+    char               *text, *wanted, name[128];
+    json_t             *input, *wire, *again;
+    unit_mcp_schema_t   seen;
 
-    type = ngx_http_agents_json_string(schema, "type", NULL);
+    (void) snprintf(name, sizeof(name), "%s: %s", file,
+                    json_string_value(json_object_get(entry, "tool")));
 
-    return type != NULL && strcmp(type, "object") == 0
-           && ngx_http_agents_json_object(schema, "properties") != NULL
-           && json_object_get(schema, "anyOf") == NULL
-           && json_object_get(schema, "enum") == NULL;
+    input = json_object_get(entry, "schema");
+    wire = ngx_http_agents_mcp_schema_normalize(input);
+    again = ngx_http_agents_mcp_schema_normalize(wire);
+
+    unit(unit_mcp_schema_taken(wire, &seen)
+         && unit_mcp_schema_closed(input, wire, &seen),
+         "%s: model APIs take it", name);
+
+    text = ngx_http_agents_json_text(wire, NULL);
+    wanted = ngx_http_agents_json_text(json_object_get(entry, "wire"), NULL);
+    unit_text(text, wanted, "as expected, to the byte");
+    free(wanted);
+
+    wanted = ngx_http_agents_json_text(again, NULL);
+    unit(seen.open != 0 || strcmp(text, wanted) == 0,
+         "what is normalised stays as it is");
+    free(wanted);
+    free(text);
+
+    test_values(entry, wire, "valid", 1, name);
+    test_values(entry, wire, "invalid", 0, name);
+
+    tools++;
+
+    json_decref(wire);
+    json_decref(again);
 }
 
 
@@ -111,6 +101,8 @@ test_case(const char *path, const char *name)
     int      ok;
     char     out[4096], *before, *after, *text, *again, *wanted;
     json_t  *input, *output, *second, *expected;
+
+    unit_mcp_schema_t  seen;
 
     input = load(path);
     before = ngx_http_agents_json_text(input, NULL);
@@ -122,11 +114,11 @@ test_case(const char *path, const char *name)
     again = ngx_http_agents_json_text(second, NULL);
     after = ngx_http_agents_json_text(input, NULL);
 
-    unit(root(output) && clean(output, 0), "%s: model APIs take it", name);
+    unit(unit_mcp_schema_taken(output, &seen)
+         && unit_mcp_schema_closed(input, output, &seen),
+         "%s: model APIs take it", name);
     unit(strcmp(text, again) == 0 && strcmp(before, after) == 0,
          "%s: the same each time, and the input is left alone", name);
-    unit(strlen(text) < 2 * NGX_HTTP_AGENTS_MCP_SCHEMA_BYTES,
-         "%s: bounded", name);
 
     (void) snprintf(out, sizeof(out), "%.*s.out.json",
                     (int) (strlen(path) - strlen(".in.json")), path);
@@ -153,6 +145,27 @@ test_case(const char *path, const char *name)
 }
 
 
+/*
+ * Schemas of real servers, shortened: as they are declared, as they go out,
+ * and values that do and do not fit, both before and after.
+ */
+
+static void
+test_real(const char *path, const char *name)
+{
+    size_t   i;
+    json_t  *list, *entry;
+
+    list = load(path);
+
+    json_array_foreach(list, i, entry) {
+        test_real_tool(entry, name);
+    }
+
+    json_decref(list);
+}
+
+
 /* Inputs that are made here, since they are large. */
 
 static void
@@ -163,14 +176,15 @@ test_hostile(json_t *schema, const char *name)
     double    ms;
     clock_t   start;
 
+    unit_mcp_schema_t  seen;
+
     start = clock();
     output = ngx_http_agents_mcp_schema_normalize(schema);
     ms = (double) (clock() - start) * 1000 / CLOCKS_PER_SEC;
 
     text = ngx_http_agents_json_text(output, NULL);
 
-    unit(output != NULL && root(output) && clean(output, 0)
-         && strlen(text) < 2 * NGX_HTTP_AGENTS_MCP_SCHEMA_BYTES,
+    unit(output != NULL && unit_mcp_schema_taken(output, &seen),
          "%s is bounded", name);
     unit(ms < 2000, "%s is quick", name);
     printf("# %zu bytes, %.1f ms: %.100s\n", strlen(text), ms, text);
@@ -261,6 +275,97 @@ wide(int count)
 }
 
 
+/* A doubling union: each definition is one of two of the next. */
+
+static json_t *
+unions(int levels, const char *keyword)
+{
+    int      i;
+    char     name[32], ref[64];
+    json_t  *defs;
+
+    defs = json_object();
+
+    for (i = 0; i < levels; i++) {
+        (void) snprintf(name, sizeof(name), "d%d", i);
+        (void) snprintf(ref, sizeof(ref), "#/$defs/d%d", i + 1);
+        json_object_set_new(defs, name,
+                            json_pack("{s:[{s:s},{s:s}]}", keyword,
+                                      "$ref", ref, "$ref", ref));
+    }
+
+    (void) snprintf(name, sizeof(name), "d%d", levels);
+    json_object_set_new(defs, name, json_pack("{s:{s:{s:s}}}", "properties",
+                                              "a", "type", "string"));
+
+    return json_pack("{s:s, s:o}", "$ref", "#/$defs/d0", "$defs", defs);
+}
+
+
+/* Properties, required names, values and definitions by the thousands. */
+
+static json_t *
+many(int count)
+{
+    int      i;
+    char     name[32];
+    json_t  *properties, *required, *values, *defs;
+
+    properties = json_object();
+    required = json_array();
+    values = json_array();
+    defs = json_object();
+
+    for (i = 0; i < count; i++) {
+        (void) snprintf(name, sizeof(name), "p%d", i);
+        json_object_set_new(properties, name,
+                            json_pack("{s:s}", "type", "string"));
+        json_object_set_new(defs, name, json_pack("{s:s}", "$ref", "#"));
+        json_array_append_new(required, json_string(name));
+        json_array_append_new(values, json_integer(i));
+    }
+
+    json_object_set_new(properties, "e", json_pack("{s:o}", "enum", values));
+
+    return json_pack("{s:o, s:o, s:o}", "properties", properties, "required",
+                     required, "$defs", defs);
+}
+
+
+/* What is read of a server: text that is nested without an end in sight. */
+
+static json_t *
+deep_text(int levels, const char *open, const char *close)
+{
+    int                            i;
+    json_t                        *value;
+    ngx_http_agents_buf_t          text;
+    ngx_http_agents_json_fault_t   fault;
+
+    ngx_http_agents_buf_init(&text);
+    ngx_http_agents_buf_adds(&text, "{\"properties\":{\"x\":");
+
+    for (i = 0; i < levels; i++) {
+        ngx_http_agents_buf_adds(&text, open);
+    }
+
+    ngx_http_agents_buf_adds(&text, "1");
+
+    for (i = 0; i < levels; i++) {
+        ngx_http_agents_buf_adds(&text, close);
+    }
+
+    ngx_http_agents_buf_adds(&text, ",\"y\":{\"type\":\"null\"}}}");
+
+    value = ngx_http_agents_json_parse_cut(text.data, text.len, &fault);
+    unit(value != NULL, "%s %d times is read", open, levels);
+
+    ngx_http_agents_buf_free(&text);
+
+    return value;
+}
+
+
 static json_t *
 chain(int count)
 {
@@ -302,12 +407,13 @@ static void
 test_odd(const char *text, const char *name)
 {
     json_t                        *value, *output;
+    unit_mcp_schema_t              seen;
     ngx_http_agents_json_fault_t   fault;
 
     value = ngx_http_agents_json_parse_foreign(text, strlen(text), 64, &fault);
     output = ngx_http_agents_mcp_schema_normalize(value);
 
-    unit(root(output) && clean(output, 0)
+    unit(unit_mcp_schema_taken(output, &seen)
          && json_object_size(json_object_get(output, "properties")) == 0
          && json_object_get(output, "additionalProperties") == NULL
          && json_is_string(json_object_get(output, "description")),
@@ -323,7 +429,9 @@ main(void)
 {
     ngx_http_agents_json_init();
 
-    unit(unit_each("mcp_schema", ".in.json", test_case) >= 15, "cases");
+    unit(unit_each("mcp_schema", ".in.json", test_case) >= 48, "cases");
+    unit(unit_each("mcp_schema_real", ".json", test_real) >= 20
+         && tools >= 70, "tools of real servers");
 
     test_hostile(bomb(18, 2), "a bomb of references");
     test_hostile(bomb(4, 30), "a wide bomb of references");
@@ -336,6 +444,18 @@ main(void)
     test_hostile(wide(100), "a union of 100");
     test_hostile(wide(10000), "a union of 10000");
     test_hostile(chain(1000), "a chain of references");
+    test_hostile(unions(20, "anyOf"), "a bomb of unions");
+    test_hostile(unions(20, "allOf"), "a bomb of allOf");
+    test_hostile(unions(100, "oneOf"), "a long bomb of unions");
+    test_hostile(many(5), "five of each");
+    test_hostile(many(1000), "a thousand of each");
+    test_hostile(many(100000), "a hundred thousand of each");
+    test_hostile(deep_text(100000, "{\"properties\":{\"a\":", "}}"),
+                 "bottomless properties");
+    test_hostile(deep_text(100000, "{\"items\":", "}"), "bottomless items");
+    test_hostile(deep_text(100000, "{\"anyOf\":[", "]}"), "bottomless anyOf");
+    test_hostile(deep_text(100, "{\"const\":", "}"), "a deep constant");
+    test_hostile(deep_text(100000, "[", "]"), "bottomless arrays");
     test_hostile(long_text("description", 1000000), "a long description");
     test_hostile(long_text("pattern", 1000000), "a long pattern");
     test_hostile(long_text("default", 1000000), "a long default");

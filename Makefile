@@ -135,6 +135,7 @@ FUZZ_LIB  := $(BUILD)/fuzz/libcore.a
 # Folders of t/unit/data that a target begins with, where the name differs.
 FUZZ_SEEDS_schema      := schema schema_check
 FUZZ_SEEDS_mcp_message := mcp_schema json
+FUZZ_SEEDS_model       := $(addprefix openai/,decode stream fault)
 
 $(BUILD)/fuzz/%: FLAGS = -O1 -g -fno-omit-frame-pointer \
     -fno-sanitize-recover=all -fsanitize=fuzzer-no-link,address,undefined

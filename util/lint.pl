@@ -29,9 +29,10 @@ my $NGINX_FREE = qr{
   | ^t/unit/[^/]+\.[ch]$
   | ^src/base/ngx_http_agents_ (?! task\. )
   | ^src/store/ngx_http_agents_ (?! db_nginx )
-  | ^src/mcp/ngx_http_agents_ (?: address | sse | url
+  | ^src/mcp/ngx_http_agents_ (?: address | url
                                 | mcp_(?: content | message | schema) ) \w* \.
-  | ^src/model/ngx_http_agents_ (?: model | names | openai | passes ) \w* \.
+  | ^src/model/ngx_http_agents_ (?: draft | model | names | openai
+                                  | passes | refusal | stream ) \w* \.
   | ^src/run/ngx_http_agents_loop \w* \.
   | ^src/http/ngx_http_agents_ (?: body | etag | problem ) \w* \.
 }x;

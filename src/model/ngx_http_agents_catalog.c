@@ -167,12 +167,28 @@ ngx_http_agents_catalog_title_model(ngx_http_agents_plane_t *plane)
 
 
 void
+ngx_http_agents_catalog_learn(ngx_http_agents_model_t *model,
+    ngx_uint_t lacks, const char *message, ngx_log_t *log)
+{
+    if (model->learned & lacks) {
+        return;
+    }
+
+    model->learned |= lacks;
+
+    ngx_log_error(NGX_LOG_WARN, log, 0,
+                  "the model \"%V\" is not asked for this any more: %s",
+                  &model->name, message);
+}
+
+
+void
 ngx_http_agents_catalog_prompt(ngx_http_agents_model_t *model,
     ngx_http_agents_prompt_t *prompt)
 {
     prompt->provider = (const char *) model->provider->name.data;
     prompt->model = (const char *) model->id.data;
-    prompt->lacks = model->lacks;
+    prompt->lacks = model->lacks | model->learned;
 
     if (model->max_tokens_field.len != 0) {
         prompt->max_tokens_field = (const char *) model->max_tokens_field.data;

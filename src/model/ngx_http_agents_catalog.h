@@ -52,6 +52,8 @@ typedef struct {
     ngx_http_agents_provider_t        *provider;    /* set by check */
     ngx_uint_t                         max_tokens;  /* ceiling */
     ngx_uint_t                         lacks;       /* NGX_HTTP_AGENTS_NO_* */
+    ngx_atomic_t                       learned;     /* likewise, by refusals; a
+                                                       worker's own */
     ngx_str_t                          max_tokens_field;    /* NUL; or empty */
     unsigned                           title:1;
     u_char                            *file;
@@ -99,7 +101,15 @@ ngx_http_agents_model_t *ngx_http_agents_catalog_find_model(
 ngx_http_agents_model_t *ngx_http_agents_catalog_title_model(
     ngx_http_agents_plane_t *plane);
 
-/* Sets what a prompt has of its model: the pointers are the catalog's. */
+/*
+ * Remembers what a model was found to lack, for the prompts of this worker,
+ * and says it in the log the first time.  Event loop.
+ */
+void ngx_http_agents_catalog_learn(ngx_http_agents_model_t *model,
+    ngx_uint_t lacks, const char *message, ngx_log_t *log);
+
+/* Sets what a prompt has of its model: the pointers are the catalog's.  Any
+ * thread. */
 void ngx_http_agents_catalog_prompt(ngx_http_agents_model_t *model,
     ngx_http_agents_prompt_t *prompt);
 

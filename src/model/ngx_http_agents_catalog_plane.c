@@ -35,6 +35,7 @@ static const struct {
     { ngx_string("no_forced_choice"), NGX_HTTP_AGENTS_NO_FORCED_CHOICE },
     { ngx_string("no_native_format"), NGX_HTTP_AGENTS_NO_NATIVE_FORMAT },
     { ngx_string("no_strict_tools"), NGX_HTTP_AGENTS_NO_STRICT_TOOLS },
+    { ngx_string("no_stream"), NGX_HTTP_AGENTS_NO_STREAM },
     { ngx_string("no_format_with_tools"),
       NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS },
     { ngx_null_string, 0 }
@@ -361,8 +362,8 @@ ngx_http_agents_catalog_plane_option(ngx_conf_t *cf,
                        "unknown parameter \"%V\" of model \"%V\", known are "
                        "provider=, id=, max_tokens=, max_tokens_field=, title, "
                        "no_temperature, no_forced_choice, no_native_format, "
-                       "no_strict_tools and no_format_with_tools", option,
-                       &model->name);
+                       "no_strict_tools, no_format_with_tools and no_stream",
+                       option, &model->name);
 
     return NGX_CONF_ERROR;
 }

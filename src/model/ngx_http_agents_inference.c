@@ -1,5 +1,6 @@
 
 #include "ngx_http_agents_inference.h"
+#include "ngx_http_agents_refusal.h"
 
 
 #define NGX_HTTP_AGENTS_INFERENCE_BODY_MAX     (16 * 1024 * 1024)
@@ -8,12 +9,17 @@
 #define NGX_HTTP_AGENTS_INFERENCE_BACKOFF      500
 #define NGX_HTTP_AGENTS_INFERENCE_BACKOFF_MAX  8000
 
+/* How long a stream may stay open behind the reply's end, in milliseconds; a
+ * connection that ends in time is used again. */
+#define NGX_HTTP_AGENTS_INFERENCE_LINGER       250
+
 #define NGX_HTTP_AGENTS_INFERENCE_REDACTED     "[api key]"
 
 
 /*
  * Either an attempt is under way (transfer), or the wait for the next one
- * (timer); both are bounded by the deadline.
+ * (timer); both are bounded by the deadline.  With a transfer the timer is
+ * that of a reply that is whole, while its stream is not yet closed.
  */
 
 struct ngx_http_agents_inference_s {
@@ -21,6 +27,7 @@ struct ngx_http_agents_inference_s {
     ngx_http_agents_provider_t             *provider;
     const ngx_http_agents_model_request_t  *request;
     ngx_http_agents_transfer_t             *transfer;
+    ngx_http_agents_stream_t                stream;
     ngx_event_t                             timer;
     ngx_msec_t                              start;
     ngx_msec_t                              deadline;   /* after start */
@@ -34,6 +41,7 @@ struct ngx_http_agents_inference_s {
     void                                   *data;
     unsigned                                last:1;     /* the attempt ends
                                                            with the deadline */
+    unsigned                                streaming:1;
 };
 
 
@@ -45,8 +53,21 @@ static ngx_int_t ngx_http_agents_inference_attempt(
     ngx_http_agents_inference_t *inference);
 static ngx_msec_t ngx_http_agents_inference_left(
     ngx_http_agents_inference_t *inference);
+static ngx_int_t ngx_http_agents_inference_body_handler(void *data,
+    const char *type, const char *text, size_t len);
 static void ngx_http_agents_inference_answer_handler(void *data,
     ngx_http_agents_transport_answer_t *answer);
+static void ngx_http_agents_inference_streamed(
+    ngx_http_agents_inference_t *inference);
+static void ngx_http_agents_inference_stream_free(
+    ngx_http_agents_inference_t *inference);
+static void ngx_http_agents_inference_fault(
+    ngx_http_agents_inference_t *inference,
+    ngx_http_agents_model_fault_e fault, ngx_msec_t wait,
+    ngx_http_agents_buf_t *why);
+static void ngx_http_agents_inference_lacks(
+    ngx_http_agents_inference_t *inference, unsigned lacks,
+    ngx_http_agents_buf_t *why);
 static void ngx_http_agents_inference_refused(
     ngx_http_agents_inference_t *inference,
     ngx_http_agents_transport_answer_t *answer);
@@ -208,6 +229,7 @@ ngx_http_agents_inference_attempt(ngx_http_agents_inference_t *inference)
     request.connect_timeout = provider->connect_timeout;
     request.timeout = inference->last ? left : provider->timeout;
     request.max_body = NGX_HTTP_AGENTS_INFERENCE_BODY_MAX;
+    request.on_body = ngx_http_agents_inference_body_handler;
     request.trusted_certificate = provider->trusted_certificate;
     request.proxy = provider->proxy;
     request.log = inference->log;
@@ -234,6 +256,37 @@ ngx_http_agents_inference_left(ngx_http_agents_inference_t *inference)
 }
 
 
+/* The answer is a stream or not, whatever was asked for. */
+
+static ngx_int_t
+ngx_http_agents_inference_body_handler(void *data, const char *type,
+    const char *text, size_t len)
+{
+    ngx_http_agents_inference_t *inference = data;
+
+    if (!inference->streaming) {
+
+        if (!ngx_http_agents_stream_is(type)) {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_agents_stream_init(&inference->stream,
+                                    inference->provider->protocol, NULL, NULL);
+        inference->streaming = 1;
+    }
+
+    if (ngx_http_agents_stream_feed(&inference->stream, text, len) == -1) {
+        return NGX_DONE;
+    }
+
+    if (inference->stream.draft.ended && !inference->timer.timer_set) {
+        ngx_add_timer(&inference->timer, NGX_HTTP_AGENTS_INFERENCE_LINGER);
+    }
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_agents_inference_answer_handler(void *data,
     ngx_http_agents_transport_answer_t *answer)
@@ -243,6 +296,23 @@ ngx_http_agents_inference_answer_handler(void *data,
     ngx_http_agents_inference_result_t  result;
 
     inference->transfer = NULL;
+
+    if (inference->timer.timer_set) {
+        ngx_del_timer(&inference->timer);
+    }
+
+    /* what is read of a stream counts, if it is a whole reply or a refusal */
+
+    if (inference->streaming
+        && (answer->status == NGX_HTTP_AGENTS_TRANSPORT_OK
+            || inference->stream.draft.ended))
+    {
+        free(answer->body);
+        ngx_http_agents_inference_streamed(inference);
+        return;
+    }
+
+    ngx_http_agents_inference_stream_free(inference);
 
     if (answer->status != NGX_HTTP_AGENTS_TRANSPORT_OK) {
         ngx_http_agents_inference_lost(inference, answer);
@@ -257,12 +327,60 @@ ngx_http_agents_inference_answer_handler(void *data,
     ngx_memzero(&result, sizeof(ngx_http_agents_inference_result_t));
 
     result.status = NGX_HTTP_AGENTS_INFERENCE_REPLY;
-    result.body = answer->body;
-    result.body_len = answer->body_len;
+    result.answer.body = answer->body;
+    result.answer.len = answer->body_len;
 
     inference->done(inference->data, &result);
 
     ngx_http_agents_inference_free(inference);
+}
+
+
+static void
+ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
+{
+    ngx_http_agents_buf_t                why;
+    ngx_http_agents_draft_t             *draft;
+    ngx_http_agents_model_fault_e        fault;
+    ngx_http_agents_inference_result_t   result;
+
+    draft = &inference->stream.draft;
+
+    if (ngx_http_agents_stream_end(&inference->stream) == 0) {
+        ngx_memzero(&result, sizeof(ngx_http_agents_inference_result_t));
+
+        result.status = NGX_HTTP_AGENTS_INFERENCE_REPLY;
+        result.answer.draft = *draft;
+
+        ngx_memzero(draft, sizeof(ngx_http_agents_draft_t));
+
+        inference->done(inference->data, &result);
+
+        ngx_http_agents_inference_free(inference);
+        return;
+    }
+
+    fault = draft->fault;
+
+    ngx_http_agents_buf_init(&why);
+    ngx_http_agents_buf_addf(&why, "the provider's stream failed: %s",
+                             draft->why.data ? draft->why.data : "");
+
+    ngx_http_agents_inference_stream_free(inference);
+    ngx_http_agents_inference_redact(inference, &why);
+    ngx_http_agents_inference_fault(inference, fault, 0, &why);
+}
+
+
+/* Another attempt begins anew: nothing of a broken stream is kept. */
+
+static void
+ngx_http_agents_inference_stream_free(ngx_http_agents_inference_t *inference)
+{
+    if (inference->streaming) {
+        ngx_http_agents_stream_free(&inference->stream);
+        inference->streaming = 0;
+    }
 }
 
 
@@ -272,6 +390,7 @@ static void
 ngx_http_agents_inference_refused(ngx_http_agents_inference_t *inference,
     ngx_http_agents_transport_answer_t *answer)
 {
+    unsigned                       lacks;
     ngx_http_agents_buf_t          why;
     ngx_http_agents_model_fault_e  fault;
 
@@ -287,28 +406,67 @@ ngx_http_agents_inference_refused(ngx_http_agents_inference_t *inference,
 
     ngx_http_agents_inference_redact(inference, &why);
 
+    lacks = ngx_http_agents_refusal_lacks((int) answer->http_status, why.data);
+
+    if (fault == NGX_HTTP_AGENTS_FAULT_FATAL && lacks != 0) {
+        ngx_http_agents_inference_lacks(inference, lacks, &why);
+        return;
+    }
+
+    ngx_http_agents_inference_fault(inference, fault, answer->retry_after,
+                                    &why);
+}
+
+
+/* Takes the text over. */
+
+static void
+ngx_http_agents_inference_fault(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_model_fault_e fault, ngx_msec_t wait,
+    ngx_http_agents_buf_t *why)
+{
     switch (fault) {
 
     case NGX_HTTP_AGENTS_FAULT_RETRY:
-        ngx_http_agents_inference_again(inference, answer->retry_after, &why);
+        ngx_http_agents_inference_again(inference, wait, why);
         break;
 
     case NGX_HTTP_AGENTS_FAULT_CONTEXT:
         ngx_http_agents_inference_end(inference,
-                                      NGX_HTTP_AGENTS_INFERENCE_CONTEXT, &why);
+                                      NGX_HTTP_AGENTS_INFERENCE_CONTEXT, why);
         break;
 
     case NGX_HTTP_AGENTS_FAULT_FILTERED:
         ngx_http_agents_inference_end(inference,
-                                      NGX_HTTP_AGENTS_INFERENCE_FILTERED,
-                                      &why);
+                                      NGX_HTTP_AGENTS_INFERENCE_FILTERED, why);
         break;
 
     case NGX_HTTP_AGENTS_FAULT_FATAL:
         ngx_http_agents_inference_end(inference,
-                                      NGX_HTTP_AGENTS_INFERENCE_FAILED, &why);
+                                      NGX_HTTP_AGENTS_INFERENCE_FAILED, why);
         break;
     }
+}
+
+
+/* Takes the text over. */
+
+static void
+ngx_http_agents_inference_lacks(ngx_http_agents_inference_t *inference,
+    unsigned lacks, ngx_http_agents_buf_t *why)
+{
+    ngx_http_agents_inference_result_t  result;
+
+    ngx_memzero(&result, sizeof(ngx_http_agents_inference_result_t));
+
+    result.status = NGX_HTTP_AGENTS_INFERENCE_LACKS;
+    result.lacks = lacks;
+    result.message = why->data;
+
+    inference->done(inference->data, &result);
+
+    ngx_http_agents_buf_free(why);
+    ngx_http_agents_inference_free(inference);
 }
 
 
@@ -436,6 +594,17 @@ ngx_http_agents_inference_timer_handler(ngx_event_t *ev)
 
     inference = ev->data;
 
+    if (inference->transfer != NULL) {
+
+        /* the reply is whole, and its stream was not closed behind it */
+
+        ngx_http_agents_transport_cancel(inference->transfer);
+        inference->transfer = NULL;
+
+        ngx_http_agents_inference_streamed(inference);
+        return;
+    }
+
     if (ngx_http_agents_inference_attempt(inference) == NGX_OK) {
         return;
     }
@@ -513,6 +682,8 @@ ngx_http_agents_inference_free(ngx_http_agents_inference_t *inference)
     if (inference->timer.timer_set) {
         ngx_del_timer(&inference->timer);
     }
+
+    ngx_http_agents_inference_stream_free(inference);
 
     /* it holds the key */
 

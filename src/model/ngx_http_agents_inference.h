@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_stream.h"
 #include "ngx_http_agents_transport.h"
 
 
@@ -19,18 +20,21 @@ typedef struct ngx_http_agents_inference_s  ngx_http_agents_inference_t;
 
 
 typedef enum {
-    NGX_HTTP_AGENTS_INFERENCE_REPLY = 0,    /* a 2xx; body is the reply */
+    NGX_HTTP_AGENTS_INFERENCE_REPLY = 0,    /* a body or a whole stream */
     NGX_HTTP_AGENTS_INFERENCE_FAILED,       /* for good, or retries used up */
     NGX_HTTP_AGENTS_INFERENCE_CONTEXT,
     NGX_HTTP_AGENTS_INFERENCE_FILTERED,
+    NGX_HTTP_AGENTS_INFERENCE_LACKS,        /* refused for what the model
+                                               lacks */
     NGX_HTTP_AGENTS_INFERENCE_TIMEOUT       /* the deadline has passed */
 } ngx_http_agents_inference_status_e;
 
 
 typedef struct {
     ngx_http_agents_inference_status_e  status;
-    char        *body;          /* REPLY: malloc'd, the callee's; else NULL */
-    size_t       body_len;
+    ngx_http_agents_answer_t            answer;     /* REPLY: the callee's, to
+                                                       be cleared */
+    unsigned                            lacks;      /* LACKS: the flag */
     const char  *message;       /* not REPLY: the provider's status and
                                    message; alive during the call */
 } ngx_http_agents_inference_result_t;

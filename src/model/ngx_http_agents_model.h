@@ -26,6 +26,7 @@
 #define NGX_HTTP_AGENTS_NO_NATIVE_FORMAT      0x04
 #define NGX_HTTP_AGENTS_NO_STRICT_TOOLS       0x08
 #define NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS  0x10
+#define NGX_HTTP_AGENTS_NO_STREAM             0x20
 
 
 typedef enum {
@@ -99,6 +100,11 @@ typedef enum {
 } ngx_http_agents_model_fault_e;
 
 
+/* A reply in the making, see ngx_http_agents_draft.h. */
+typedef struct ngx_http_agents_draft_s        ngx_http_agents_draft_t;
+typedef struct ngx_http_agents_draft_block_s  ngx_http_agents_draft_block_t;
+
+
 /* A protocol: openai, and the others to come; a static table. */
 typedef struct {
     const char  *name;                  /* as in the directive "protocol" */
@@ -115,12 +121,20 @@ typedef struct {
         ngx_http_agents_model_request_t *request);
 
     /*
-     * Reads the body of a 2xx: 0 with *reply filled (the caller clears it),
-     * or -1 with what is wrong with the body in "why".
+     * Reads a 2xx's body, or one event of a stream, into a draft.  read: 0, or
+     * -1 with what is wrong with the body in "why"; event: "type" is its name,
+     * "" where it has none, and what is not known is passed over.
      */
-    int (*decode)(const ngx_http_agents_prompt_t *prompt, const char *body,
-        size_t len, ngx_http_agents_reply_t *reply,
+    int (*read)(ngx_http_agents_draft_t *draft, const json_t *root,
         ngx_http_agents_buf_t *why);
+    void (*event)(ngx_http_agents_draft_t *draft, const char *type,
+        const json_t *root);
+
+    /*
+     * The block that a provider wants back, made of what a stream said of it;
+     * NULL without memory.  Not called where drafts have no such block.
+     */
+    json_t *(*opaque)(const ngx_http_agents_draft_block_t *block);
 
     /*
      * Classifies any other status; "why" gets the provider's own message, or

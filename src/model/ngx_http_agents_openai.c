@@ -66,7 +66,9 @@ const ngx_http_agents_protocol_t  ngx_http_agents_openai = {
     "Authorization",
     "Bearer ",
     ngx_http_agents_openai_encode,
-    ngx_http_agents_openai_reply_decode,
+    ngx_http_agents_openai_reply_read,
+    ngx_http_agents_openai_reply_event,
+    NULL,
     ngx_http_agents_openai_fault_read
 };
 
@@ -156,7 +158,7 @@ ngx_http_agents_openai_headers(ngx_http_agents_model_request_t *request)
 
     static const char *const  headers[] = {
         "Content-Type: application/json",
-        "Accept: application/json"
+        "Accept: application/json, text/event-stream"
     };
 
     request->headers = calloc(sizeof(headers) / sizeof(headers[0]),
@@ -213,6 +215,12 @@ ngx_http_agents_openai_body(ngx_http_agents_buf_t *buf,
 
     if (plan->format) {
         ngx_http_agents_openai_response_format(buf, plan);
+    }
+
+    if (!(prompt->lacks & NGX_HTTP_AGENTS_NO_STREAM)) {
+        ngx_http_agents_json_member_raw(buf, "stream", "true", 4);
+        ngx_http_agents_json_member_raw(buf, "stream_options",
+                                        "{\"include_usage\":true}", 22);
     }
 
     ngx_http_agents_json_end(buf);

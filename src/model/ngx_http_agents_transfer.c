@@ -25,6 +25,8 @@ static ngx_msec_t ngx_http_agents_transfer_retry_after(ngx_str_t *value);
 static ngx_msec_t ngx_http_agents_transfer_retry_after_ms(ngx_str_t *value);
 static size_t ngx_http_agents_transfer_body_callback(char *data, size_t size,
     size_t n, void *user);
+static ngx_int_t ngx_http_agents_transfer_body_taken(
+    ngx_http_agents_transfer_t *transfer, const char *data, size_t n);
 
 
 ngx_http_agents_transfer_t *
@@ -41,6 +43,7 @@ ngx_http_agents_transfer_create(ngx_http_agents_transport_t *t,
     transfer->transport = t;
     transfer->timeout = request->timeout;
     transfer->max_body = request->max_body;
+    transfer->on_body = request->on_body;
     transfer->log = request->log;
 
     if (ngx_http_agents_transfer_easy(transfer, request) != NGX_OK) {
@@ -365,8 +368,15 @@ ngx_http_agents_transfer_body_callback(char *data, size_t size, size_t n,
 {
     ngx_http_agents_transfer_t *transfer = user;
 
-    char    *body;
-    size_t   len;
+    char      *body;
+    size_t     len;
+    ngx_int_t  rc;
+
+    rc = ngx_http_agents_transfer_body_taken(transfer, data, n);
+
+    if (rc != NGX_DECLINED) {
+        return (rc == NGX_OK) ? n : 0;
+    }
 
     len = transfer->answer.body_len;
 
@@ -397,6 +407,57 @@ ngx_http_agents_transfer_body_callback(char *data, size_t size, size_t n,
 }
 
 
+/* NGX_DECLINED: it is to be kept. */
+
+static ngx_int_t
+ngx_http_agents_transfer_body_taken(ngx_http_agents_transfer_t *transfer,
+    const char *data, size_t n)
+{
+    long        status;
+    char       *type;
+    ngx_int_t   rc;
+
+    if (transfer->on_body == NULL
+        || transfer->body_state == NGX_HTTP_AGENTS_BODY_KEPT)
+    {
+        return NGX_DECLINED;
+    }
+
+    status = 0;
+    type = NULL;
+
+    if (transfer->body_state == NGX_HTTP_AGENTS_BODY_NEW) {
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
+                                 &status);
+        (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
+
+        if (status < 200 || status > 299) {
+            transfer->body_state = NGX_HTTP_AGENTS_BODY_KEPT;
+            return NGX_DECLINED;
+        }
+    }
+
+    rc = transfer->on_body(transfer->data, type, data, n);
+
+    switch (rc) {
+
+    case NGX_OK:
+        transfer->body_state = NGX_HTTP_AGENTS_BODY_TAKEN;
+        break;
+
+    case NGX_DECLINED:
+        transfer->body_state = NGX_HTTP_AGENTS_BODY_KEPT;
+        break;
+
+    default: /* NGX_DONE */
+        transfer->answer.status = NGX_HTTP_AGENTS_TRANSPORT_STOPPED;
+        break;
+    }
+
+    return rc;
+}
+
+
 ngx_http_agents_transport_status_e
 ngx_http_agents_transfer_status(ngx_http_agents_transfer_t *transfer,
     CURLcode code)
@@ -417,6 +478,10 @@ ngx_http_agents_transfer_status(ngx_http_agents_transfer_t *transfer,
     if (transfer->answer.status == NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG) {
         transfer->answer.error = "the answer is too big";
         return NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG;
+    }
+
+    if (transfer->answer.status == NGX_HTTP_AGENTS_TRANSPORT_STOPPED) {
+        return NGX_HTTP_AGENTS_TRANSPORT_STOPPED;
     }
 
     if (transfer->error[0] == '\0') {

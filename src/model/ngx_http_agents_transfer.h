@@ -27,6 +27,13 @@
  */
 
 typedef enum {
+    NGX_HTTP_AGENTS_BODY_NEW = 0,
+    NGX_HTTP_AGENTS_BODY_KEPT,
+    NGX_HTTP_AGENTS_BODY_TAKEN      /* by on_body */
+} ngx_http_agents_body_state_e;
+
+
+typedef enum {
     NGX_HTTP_AGENTS_TRANSFER_WAITING = 0,
     NGX_HTTP_AGENTS_TRANSFER_ACTIVE,
     NGX_HTTP_AGENTS_TRANSFER_ENDED
@@ -60,6 +67,8 @@ struct ngx_http_agents_transfer_s {
     ngx_msec_t                               timeout;
     size_t                                   max_body;
     size_t                                   size;      /* of answer.body */
+    ngx_http_agents_body_state_e             body_state;
+    ngx_http_agents_transport_body_pt        on_body;
     ngx_log_t                               *log;
     ngx_http_agents_transport_answer_t       answer;
     ngx_http_agents_transport_done_pt        done;

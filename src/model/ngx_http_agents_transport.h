@@ -18,6 +18,16 @@ typedef struct ngx_http_agents_transport_s  ngx_http_agents_transport_t;
 typedef struct ngx_http_agents_transfer_s   ngx_http_agents_transfer_t;
 
 
+/*
+ * A piece of a 2xx's body as it comes, in place of keeping it; "type" is its
+ * Content-Type, or NULL.  NGX_OK to go on; NGX_DECLINED for the first piece:
+ * the body is kept after all; NGX_DONE: no more is wanted.  From within
+ * libcurl: neither sends nor cancels.
+ */
+typedef ngx_int_t (*ngx_http_agents_transport_body_pt)(void *data,
+    const char *type, const char *text, size_t len);
+
+
 typedef struct {
     ngx_str_t     url;              /* absolute; NUL terminated */
     ngx_str_t     resolve;          /* "host:port:addr[,addr]" for
@@ -31,6 +41,7 @@ typedef struct {
     ngx_msec_t    connect_timeout;
     ngx_msec_t    timeout;          /* of the whole transfer */
     size_t        max_body;         /* of the answer; more ends it as TOO_BIG */
+    ngx_http_agents_transport_body_pt   on_body;    /* NULL: all is kept */
     ngx_str_t     trusted_certificate;  /* empty: the system's; NUL */
     ngx_str_t     proxy;            /* empty: none; NUL terminated */
     ngx_log_t    *log;              /* alive as long as the transfer */
@@ -43,6 +54,7 @@ typedef enum {
     NGX_HTTP_AGENTS_TRANSPORT_BROKEN,   /* lost on the way */
     NGX_HTTP_AGENTS_TRANSPORT_TIMEOUT,
     NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG,
+    NGX_HTTP_AGENTS_TRANSPORT_STOPPED,  /* on_body wanted no more */
     NGX_HTTP_AGENTS_TRANSPORT_FAILED    /* TLS verification, memory, ... */
 } ngx_http_agents_transport_status_e;
 
@@ -51,7 +63,8 @@ typedef struct {
     ngx_http_agents_transport_status_e  status;
     ngx_uint_t    http_status;
     char         *body;             /* OK: malloc'd, NUL terminated, the
-                                       callee's; else NULL */
+                                       callee's, empty where on_body took it;
+                                       else NULL */
     size_t        body_len;
     ngx_msec_t    retry_after;      /* Retry-After(-Ms); 0: none */
     const char   *error;            /* what went wrong, for people; never a

@@ -16,8 +16,8 @@
 #define _NGX_HTTP_AGENTS_LOOP_H_INCLUDED_
 
 
+#include "ngx_http_agents_draft.h"
 #include "ngx_http_agents_json.h"
-#include "ngx_http_agents_model.h"
 #include "ngx_http_agents_store.h"
 
 
@@ -176,9 +176,9 @@ ngx_http_agents_loop_next_e ngx_http_agents_loop_tools(
 ngx_http_agents_loop_next_e ngx_http_agents_loop_prompt(
     ngx_http_agents_loop_t *loop);
 
-/* What a model's reply (the body of a 2xx) means for the run. */
+/* What a model's answer means for the run. */
 ngx_http_agents_loop_next_e ngx_http_agents_loop_judge(
-    ngx_http_agents_loop_t *loop, const char *body, size_t len);
+    ngx_http_agents_loop_t *loop, ngx_http_agents_answer_t *answer);
 
 /*
  * A call's result; "content" is taken over (NULL: without memory), its text

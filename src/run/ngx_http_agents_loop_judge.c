@@ -52,8 +52,8 @@ static void ngx_http_agents_loop_text(const json_t *blocks,
 
 
 ngx_http_agents_loop_next_e
-ngx_http_agents_loop_judge(ngx_http_agents_loop_t *loop, const char *body,
-    size_t len)
+ngx_http_agents_loop_judge(ngx_http_agents_loop_t *loop,
+    ngx_http_agents_answer_t *answer)
 {
     ngx_http_agents_buf_t        why;
     ngx_http_agents_reply_t      reply;
@@ -62,7 +62,10 @@ ngx_http_agents_loop_judge(ngx_http_agents_loop_t *loop, const char *body,
     memset(&reply, 0, sizeof(ngx_http_agents_reply_t));
     ngx_http_agents_buf_init(&why);
 
-    if (loop->protocol->decode(&loop->prompt, body, len, &reply, &why) == -1) {
+    if (ngx_http_agents_answer_reply(answer, loop->protocol, &loop->prompt,
+                                     &reply, &why)
+        == -1)
+    {
         ngx_http_agents_loop_fail(loop, NGX_HTTP_AGENTS_INCIDENT_INFERENCE,
                                   "the provider's answer cannot be read: %s",
                                   why.failed || why.data == NULL

@@ -110,7 +110,7 @@ ngx_http_agents_loop_title_messages(const char *text, size_t len)
 
 char *
 ngx_http_agents_loop_title_read(const ngx_http_agents_protocol_t *protocol,
-    const ngx_http_agents_prompt_t *prompt, const char *body, size_t len)
+    const ngx_http_agents_prompt_t *prompt, ngx_http_agents_answer_t *answer)
 {
     size_t                    i, n;
     json_t                   *block;
@@ -122,7 +122,8 @@ ngx_http_agents_loop_title_read(const ngx_http_agents_protocol_t *protocol,
     ngx_http_agents_buf_init(&title);
     memset(&reply, 0, sizeof(ngx_http_agents_reply_t));
 
-    if (protocol->decode(prompt, body, len, &reply, &why) == 0
+    if (ngx_http_agents_answer_reply(answer, protocol, prompt, &reply, &why)
+        == 0
         && reply.stop == NGX_HTTP_AGENTS_STOP_DONE)
     {
         json_array_foreach(reply.blocks, i, block) {

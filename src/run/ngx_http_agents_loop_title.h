@@ -9,7 +9,7 @@
 #define _NGX_HTTP_AGENTS_LOOP_TITLE_H_INCLUDED_
 
 
-#include "ngx_http_agents_model.h"
+#include "ngx_http_agents_draft.h"
 
 
 /* A longer title is cut, in characters. */
@@ -26,12 +26,12 @@ int ngx_http_agents_loop_title_ask(const ngx_http_agents_protocol_t *protocol,
     ngx_http_agents_model_request_t *request);
 
 /*
- * The title in the body of a 2xx, in one line without quotes or mark-up:
+ * The title in a model's answer, in one line without quotes or mark-up:
  * malloc'd, NUL terminated; NULL if there is none.
  */
 char *ngx_http_agents_loop_title_read(
     const ngx_http_agents_protocol_t *protocol,
-    const ngx_http_agents_prompt_t *prompt, const char *body, size_t len);
+    const ngx_http_agents_prompt_t *prompt, ngx_http_agents_answer_t *answer);
 
 
 #endif /* _NGX_HTTP_AGENTS_LOOP_TITLE_H_INCLUDED_ */

@@ -189,7 +189,7 @@ ngx_http_agents_run_destroy(ngx_http_agents_run_t *run)
 
     ngx_http_agents_loop_free(&run->loop);
 
-    free(run->body);
+    ngx_http_agents_answer_clear(&run->answer);
     ngx_free(run->names);
     ngx_free(run);
 }

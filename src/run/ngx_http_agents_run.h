@@ -86,8 +86,7 @@ struct ngx_http_agents_run_s {
     void                             (*think)(ngx_http_agents_run_t *run);
     void                             (*then)(ngx_http_agents_run_t *run);
     ngx_http_agents_db_batch_t        *batch;       /* loaded */
-    char                              *body;        /* of a reply */
-    size_t                             body_len;
+    ngx_http_agents_answer_t           answer;      /* the model's */
 
     ngx_http_agents_plane_t           *plane;
     ngx_http_agents_cluster_t         *cluster;

@@ -16,6 +16,8 @@ static void ngx_http_agents_run_infer_entered(void *data);
 static void ngx_http_agents_run_infer_queue_handler(ngx_event_t *ev);
 static void ngx_http_agents_run_infer_done(void *data,
     ngx_http_agents_inference_result_t *result);
+static ngx_int_t ngx_http_agents_run_infer_without(ngx_http_agents_run_t *run,
+    ngx_http_agents_inference_result_t *result);
 static const char *ngx_http_agents_run_infer_incident(
     ngx_http_agents_inference_status_e status);
 static void ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run);
@@ -117,11 +119,16 @@ ngx_http_agents_run_infer_done(void *data,
                                &run->pass);
 
     if (result->status == NGX_HTTP_AGENTS_INFERENCE_REPLY) {
-        run->body = result->body;
-        run->body_len = result->body_len;
+        run->answer = result->answer;
 
         ngx_http_agents_run_think(run, ngx_http_agents_run_infer_judge,
                                   ngx_http_agents_run_infer_judged);
+        return;
+    }
+
+    if (result->status == NGX_HTTP_AGENTS_INFERENCE_LACKS
+        && ngx_http_agents_run_infer_without(run, result) == NGX_OK)
+    {
         return;
     }
 
@@ -133,6 +140,30 @@ ngx_http_agents_run_infer_done(void *data,
     ngx_http_agents_loop_fail(&run->loop, incident, "%s", result->message);
 
     ngx_http_agents_run_end(run);
+}
+
+
+/*
+ * The model was asked for what it cannot do: this inference is made again
+ * without it, and those that follow in this worker do not ask for it either.
+ * NGX_DECLINED if it was not asked for.
+ */
+
+static ngx_int_t
+ngx_http_agents_run_infer_without(ngx_http_agents_run_t *run,
+    ngx_http_agents_inference_result_t *result)
+{
+    if (run->loop.prompt.lacks & result->lacks) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_agents_catalog_learn(run->model, result->lacks, result->message,
+                                  &run->log);
+    run->loop.prompt.lacks |= result->lacks;
+
+    ngx_http_agents_run_job_written(run);
+
+    return NGX_OK;
 }
 
 
@@ -169,11 +200,9 @@ ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run)
 {
     ngx_http_agents_model_request_clear(&run->loop.request);
 
-    run->next = ngx_http_agents_loop_judge(&run->loop, run->body,
-                                           run->body_len);
+    run->next = ngx_http_agents_loop_judge(&run->loop, &run->answer);
 
-    free(run->body);
-    run->body = NULL;
+    ngx_http_agents_answer_clear(&run->answer);
 
     if (run->next == NGX_HTTP_AGENTS_LOOP_FINISH) {
         ngx_http_agents_loop_end(&run->loop);

@@ -38,8 +38,7 @@ struct ngx_http_agents_title_s {
     ngx_http_agents_model_request_t    request;
     ngx_http_agents_pass_t             pass;
     ngx_http_agents_inference_t       *inference;
-    char                              *body;
-    size_t                             body_len;
+    ngx_http_agents_answer_t           answer;
     char                              *title;
 
     ngx_http_agents_task_t             task;
@@ -263,6 +262,8 @@ ngx_http_agents_title_ask(void *data, ngx_log_t *log)
 {
     ngx_http_agents_title_t *title = data;
 
+    ngx_http_agents_model_request_clear(&title->request);
+
     if (ngx_http_agents_loop_title_ask(title->model->provider->protocol,
                                        &title->prompt, title->text,
                                        title->text_len, &title->request)
@@ -346,6 +347,18 @@ ngx_http_agents_title_infer_done(void *data,
                              ngx_http_agents_engine_conf(title->engine)->gate,
                              &title->pass);
 
+    if (result->status == NGX_HTTP_AGENTS_INFERENCE_LACKS
+        && !(title->prompt.lacks & result->lacks))
+    {
+        ngx_http_agents_catalog_learn(title->model, result->lacks,
+                                      result->message, title->log);
+        title->prompt.lacks |= result->lacks;
+
+        ngx_http_agents_title_think(title, ngx_http_agents_title_ask,
+                                    ngx_http_agents_title_enter);
+        return;
+    }
+
     if (result->status != NGX_HTTP_AGENTS_INFERENCE_REPLY) {
         ngx_log_error(NGX_LOG_WARN, title->log, 0,
                       "no title for the agents conversation %s: %s",
@@ -354,8 +367,7 @@ ngx_http_agents_title_infer_done(void *data,
         return;
     }
 
-    title->body = result->body;
-    title->body_len = result->body_len;
+    title->answer = result->answer;
 
     ngx_http_agents_title_think(title, ngx_http_agents_title_read,
                                 ngx_http_agents_title_write);
@@ -371,8 +383,7 @@ ngx_http_agents_title_read(void *data, ngx_log_t *log)
 
     title->title = ngx_http_agents_loop_title_read(
                                             title->model->provider->protocol,
-                                            &title->prompt, title->body,
-                                            title->body_len);
+                                            &title->prompt, &title->answer);
 }
 
 
@@ -498,7 +509,7 @@ ngx_http_agents_title_free(ngx_http_agents_title_t *title)
     ngx_http_agents_model_request_clear(&title->request);
 
     free(title->title);
-    free(title->body);
+    ngx_http_agents_answer_clear(&title->answer);
     ngx_free(title->text);
     ngx_free(title->names);
     ngx_free(title);

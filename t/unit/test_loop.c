@@ -82,6 +82,24 @@ start(const char *more, const char *choice)
 
 
 static ngx_http_agents_loop_next_e
+judge(const char *body)
+{
+    ngx_http_agents_answer_t     answer;
+    ngx_http_agents_loop_next_e  next;
+
+    memset(&answer, 0, sizeof(ngx_http_agents_answer_t));
+    answer.body = strdup(body);
+    answer.len = strlen(body);
+
+    next = ngx_http_agents_loop_judge(&loop, &answer);
+
+    ngx_http_agents_answer_clear(&answer);
+
+    return next;
+}
+
+
+static ngx_http_agents_loop_next_e
 reply(const char *message, const char *finish)
 {
     char  body[4096];
@@ -91,7 +109,7 @@ reply(const char *message, const char *finish)
              "\"completion_tokens\": 5, \"total_tokens\": 15}}", message,
              finish);
 
-    return ngx_http_agents_loop_judge(&loop, body, strlen(body));
+    return judge(body);
 }
 
 
@@ -208,7 +226,7 @@ test_text(void)
 
     start("", NULL);
     ngx_http_agents_loop_tools(&loop);
-    unit(ngx_http_agents_loop_judge(&loop, "<html>", 6) == FINISH,
+    unit(judge("<html>") == FINISH,
          "an answer that is no reply ends it");
     failed(NGX_HTTP_AGENTS_INCIDENT_INFERENCE, 4, "    nothing is committed");
     unit(loop.nparts == 0, "    nothing is to be written");

@@ -2,12 +2,15 @@
 /*
  * The chat completions protocol, by data: each file below data/openai/encode
  * is a prompt and the body that it becomes, below decode a body and the reply,
- * below fault an error and what it means.
+ * below stream the events that bring one, below fault an error and what it
+ * means.
  */
 
 
 #include "ngx_http_agents_model.h"
 #include "ngx_http_agents_openai.h"
+#include "ngx_http_agents_refusal.h"
+#include "ngx_http_agents_stream.h"
 #include "unit.h"
 #include "unit_data.h"
 
@@ -154,7 +157,8 @@ test_decode(const char *path, const char *name)
 
     ngx_http_agents_buf_init(&text);
 
-    rc = ngx_http_agents_openai.decode(&prompt, body, len, &reply, &text);
+    rc = ngx_http_agents_draft_decode(&ngx_http_agents_openai, &prompt, body,
+                                      len, &reply, &text);
 
     if (why != NULL) {
         unit(rc == -1 && text.data != NULL && strstr(text.data, why) != NULL,
@@ -190,6 +194,172 @@ test_decode(const char *path, const char *name)
     ngx_http_agents_buf_free(&text);
     json_decref(root);
     free(body);
+}
+
+
+/* Each delta as "TEXT", those of calls as "ID:TEXT". */
+
+static void
+stream_delta(void *data, const ngx_http_agents_delta_t *delta)
+{
+    json_t *deltas = data;
+
+    ngx_http_agents_buf_t  text;
+
+    ngx_http_agents_buf_init(&text);
+
+    if (delta->kind == NGX_HTTP_AGENTS_DRAFT_CALL) {
+        ngx_http_agents_buf_addf(&text, "%s:", delta->id);
+    }
+
+    ngx_http_agents_buf_add(&text, delta->text, delta->len);
+    json_array_append_new(deltas, json_stringn(text.data, text.len));
+
+    ngx_http_agents_buf_free(&text);
+}
+
+
+/* The events as text/event-stream; a string goes as it stands. */
+
+static void
+stream_text(ngx_http_agents_buf_t *text, const json_t *events)
+{
+    size_t   i;
+    json_t  *event;
+
+    ngx_http_agents_buf_init(text);
+    ngx_http_agents_buf_adds(text, ": hello\n\n");
+
+    json_array_foreach(events, i, event) {
+        ngx_http_agents_buf_adds(text, "data: ");
+
+        if (json_is_string(event)) {
+            ngx_http_agents_buf_adds(text, json_string_value(event));
+
+        } else {
+            ngx_http_agents_json_put(text, event);
+        }
+
+        ngx_http_agents_buf_adds(text, "\n\n");
+    }
+}
+
+
+/* In pieces of "step" bytes: what the end says, 0 or -1. */
+
+static int
+stream_feed(ngx_http_agents_stream_t *stream, json_t *deltas,
+    const ngx_http_agents_buf_t *text, size_t len, size_t step)
+{
+    size_t  i;
+
+    ngx_http_agents_stream_init(stream, &ngx_http_agents_openai,
+                                deltas ? stream_delta : NULL, deltas);
+
+    for (i = 0; i < len; i += step) {
+        if (ngx_http_agents_stream_feed(stream, text->data + i,
+                                        (len - i < step) ? len - i : step)
+            == -1)
+        {
+            break;
+        }
+    }
+
+    return ngx_http_agents_stream_end(stream);
+}
+
+
+static void
+test_stream_reply(const json_t *root, ngx_http_agents_stream_t *stream,
+    const char *name)
+{
+    json_t                    *usage;
+    ngx_http_agents_buf_t      why;
+    ngx_http_agents_reply_t    reply;
+    ngx_http_agents_prompt_t   prompt;
+
+    prompt_read(&prompt, root);
+    ngx_http_agents_buf_init(&why);
+
+    unit(ngx_http_agents_draft_reply(&stream->draft, &ngx_http_agents_openai,
+                                     &prompt, &reply, &why) == 0,
+         "stream/%s: a reply", name);
+
+    if (!unit(json_equal(reply.blocks, json_object_get(root, "blocks")),
+              "stream/%s: blocks", name))
+    {
+        show("got", reply.blocks);
+    }
+
+    usage = json_object_get(root, "usage");
+
+    unit_text(stops[reply.stop],
+              ngx_http_agents_json_string(root, "stop", NULL), "its stop");
+    unit(reply.prompt_tokens == json_integer_value(json_array_get(usage, 0))
+         && reply.completion_tokens
+            == json_integer_value(json_array_get(usage, 1))
+         && reply.cache_read_tokens
+            == json_integer_value(json_array_get(usage, 2)),
+         "its usage");
+
+    ngx_http_agents_reply_clear(&reply);
+    ngx_http_agents_buf_free(&why);
+}
+
+
+static void
+test_stream(const char *path, const char *name)
+{
+    int                        rc, odd;
+    size_t                     i, step;
+    json_t                    *root, *deltas;
+    const char                *fault;
+    ngx_http_agents_buf_t      text;
+    ngx_http_agents_stream_t   stream;
+
+    root = load(path);
+    fault = ngx_http_agents_json_string(root, "fault", NULL);
+    stream_text(&text, json_object_get(root, "events"));
+
+    for (step = 1; step <= text.len; step = (step == 1) ? text.len : step + 1)
+    {
+        deltas = json_array();
+        rc = stream_feed(&stream, deltas, &text, text.len, step);
+
+        if (fault != NULL) {
+            unit(rc == -1 && strstr(stream.draft.why.data,
+                           ngx_http_agents_json_string(root, "why", NULL)),
+                 "stream/%s: is no reply", name);
+            unit_text(faults[stream.draft.fault], fault, "its class");
+
+        } else {
+            unit(rc == 0, "stream/%s: whole, by %zu bytes", name, step);
+            test_stream_reply(root, &stream, name);
+
+            if (json_object_get(root, "deltas") != NULL) {
+                unit(json_equal(deltas, json_object_get(root, "deltas")),
+                     "stream/%s: its deltas", name);
+            }
+        }
+
+        ngx_http_agents_stream_free(&stream);
+        json_decref(deltas);
+    }
+
+    /* cut off anywhere, it is broken, unless it had said why it stops */
+
+    odd = 0;
+
+    for (i = 0; i < text.len; i++) {
+        rc = stream_feed(&stream, NULL, &text, i, 7);
+        odd += (rc == 0 && !stream.draft.stopped && !stream.draft.ended);
+        ngx_http_agents_stream_free(&stream);
+    }
+
+    unit(odd == 0, "stream/%s: no part of it passes for the whole", name);
+
+    ngx_http_agents_buf_free(&text);
+    json_decref(root);
 }
 
 
@@ -254,6 +424,49 @@ test_format(const char *path, const char *name)
 }
 
 
+/* The words of known refusals, and of others. */
+
+static void
+test_lacks(void)
+{
+    size_t  i;
+
+    static const struct {
+        int          status;
+        const char  *message;
+        unsigned     lacks;
+    } said[] = {
+        { 400, "output_config.format: Extra inputs are not permitted",
+          NGX_HTTP_AGENTS_NO_NATIVE_FORMAT },
+        { 400, "tools.0.custom.strict: Extra inputs are not permitted",
+          NGX_HTTP_AGENTS_NO_STRICT_TOOLS },
+        { 400, "extraneous key [outputConfig] is not permitted",
+          NGX_HTTP_AGENTS_NO_NATIVE_FORMAT },
+        { 400, "Unsupported value: 'temperature' does not support 0 with this "
+          "model. Only the default (1) value is supported.",
+          NGX_HTTP_AGENTS_NO_TEMPERATURE },
+        { 400, "tool_choice: forced tool use is not supported on this model",
+          NGX_HTTP_AGENTS_NO_FORCED_CHOICE },
+        { 400, "Cannot use grammar with tools",
+          NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS },
+        { 400, "Unrecognized request argument supplied: stream_options",
+          NGX_HTTP_AGENTS_NO_STREAM },
+        { 422, "unknown field `response_format`",
+          NGX_HTTP_AGENTS_NO_NATIVE_FORMAT },
+        { 400, "temperature must be between 0 and 1", 0 },
+        { 400, "messages: roles must alternate", 0 },
+        { 404, "streaming is not supported", 0 },
+        { 400, NULL, 0 }
+    };
+
+    for (i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        unit(ngx_http_agents_refusal_lacks(said[i].status, said[i].message)
+             == said[i].lacks, "lacks: %s",
+             said[i].message ? said[i].message : "no message");
+    }
+}
+
+
 /* Whatever stands in a body, it is read or refused. */
 
 static void
@@ -275,7 +488,8 @@ test_cut(void)
     len = sizeof(body) - 1;
 
     for (i = 0; i < len; i++) {
-        if (ngx_http_agents_openai.decode(&prompt, body, i, &reply, &why) == 0)
+        if (ngx_http_agents_draft_decode(&ngx_http_agents_openai, &prompt,
+                                         body, i, &reply, &why) == 0)
         {
             break;
         }
@@ -285,7 +499,8 @@ test_cut(void)
     }
 
     unit(i == len, "a body cut anywhere is no reply");
-    unit(ngx_http_agents_openai.decode(&prompt, body, len, &reply, &why) == 0
+    unit(ngx_http_agents_draft_decode(&ngx_http_agents_openai, &prompt,
+                                         body, len, &reply, &why) == 0
          && reply.prompt_tokens == 0, "the whole of it is one");
 
     ngx_http_agents_reply_clear(&reply);
@@ -307,9 +522,11 @@ main(void)
 
     unit(unit_each("openai/encode", ".json", test_encode) > 0, "encode");
     unit(unit_each("openai/decode", ".json", test_decode) > 0, "decode");
+    unit(unit_each("openai/stream", ".json", test_stream) > 0, "stream");
     unit(unit_each("openai/fault", ".json", test_fault) > 0, "fault");
     unit(unit_each("openai/format", ".json", test_format) > 0, "format");
 
+    test_lacks();
     test_cut();
 
     return unit_done();

@@ -61,6 +61,7 @@ static char *
 test_title_read(const char *text, const char *finish)
 {
     char                              *body, *title;
+    ngx_http_agents_answer_t           answer;
     ngx_http_agents_prompt_t           prompt;
     const ngx_http_agents_protocol_t  *protocol;
 
@@ -68,9 +69,13 @@ test_title_read(const char *text, const char *finish)
     protocol = ngx_http_agents_model_protocol("openai", 6);
 
     body = test_title_body(text, finish);
-    title = ngx_http_agents_loop_title_read(protocol, &prompt, body,
-                                            strlen(body));
-    free(body);
+    memset(&answer, 0, sizeof(ngx_http_agents_answer_t));
+    answer.body = body;
+    answer.len = strlen(body);
+
+    title = ngx_http_agents_loop_title_read(protocol, &prompt, &answer);
+
+    ngx_http_agents_answer_clear(&answer);
 
     return title;
 }

@@ -22,6 +22,9 @@ package AgentsTest::Model;
 #     times    => n                       the entry is given n times, then the
 #                                         next one: for retries
 #     tool_results => 1                   text is what the last tool said
+#     whole    => 1                       one body, also where a stream is asked
+#                                         for, which it is as a rule
+#     pace     => seconds                 before each event of a stream
 #
 # After the last entry the model says "done".  When it is asked for a title it
 # answers { title => ... } of the options, or "A Title".  Options of handler():
@@ -162,23 +165,78 @@ sub completion {
         @calls ? (tool_calls => \@calls) : (),
     };
 
+    my %common = map { exists $entry->{$_} ? ($_ => $entry->{$_}) : () }
+                 qw(delay headers close cut length hang reset);
+    my $finish = $entry->{finish} || (@calls ? 'tool_calls' : 'stop');
+    my $usage = $entry->{usage} || { prompt_tokens => 10,
+        completion_tokens => 5, total_tokens => 15 };
+
+    return { %common, streamed($entry, $body, $message, $finish, $usage) }
+        if $body->{stream} && !$entry->{whole};
+
     return {
-        map({ exists $entry->{$_} ? ($_ => $entry->{$_}) : () }
-            qw(delay headers close cut length)),
+        %common,
         json => {
             id => 'chatcmpl-test', object => 'chat.completion', created => 0,
             model => $body->{model},
-            choices => [ {
-                index => 0, message => $message,
-                finish_reason => $entry->{finish}
-                                 || (@calls ? 'tool_calls' : 'stop'),
-            } ],
-            usage => $entry->{usage} || {
-                prompt_tokens => 10, completion_tokens => 5,
-                total_tokens => 15,
-            },
+            choices => [ { index => 0, message => $message,
+                           finish_reason => $finish } ],
+            usage => $usage,
         },
     };
+}
+
+
+# The same as events: text and arguments in pieces, then the reason to stop,
+# then the usage in an event without choices.
+sub streamed {
+    my ($entry, $body, $message, $finish, $usage) = @_;
+    my @deltas = ({ role => 'assistant', content => '' });
+
+    push @deltas, map { { content => $_ } } pieces($message->{content})
+        if defined $message->{content} && !ref $message->{content};
+    push @deltas, { content => $message->{content} }
+        if ref $message->{content};
+    push @deltas, map { { refusal => $_ } } pieces($message->{refusal})
+        if defined $message->{refusal};
+
+    my $n = 0;
+    for my $call (@{$message->{tool_calls} || []}) {
+        my %function = %{$call->{function} || {}};
+        my $arguments = delete $function{arguments};
+        push @deltas, { tool_calls => [ { %$call, index => $n,
+            function => { %function, arguments => '' } } ] };
+        push @deltas, map { { tool_calls => [ { index => $n,
+                              function => { arguments => $_ } } ] } }
+                      ref $arguments ? $arguments : pieces($arguments);
+        $n++;
+    }
+
+    my @events = (
+        map({ { choices => [ { index => 0, delta => $_,
+                               finish_reason => undef } ] } } @deltas),
+        { choices => [ { index => 0, delta => {},
+                         finish_reason => $finish } ] },
+        { choices => [], usage => $usage });
+
+    my @lines = (map({ 'data: ' . $json->encode({ id => 'chatcmpl-test',
+        object => 'chat.completion.chunk', model => $body->{model}, %$_ })
+        . "\n\n" } @events), "data: [DONE]\n\n");
+
+    return (headers => { 'Content-Type' => 'text/event-stream',
+                         %{$entry->{headers} || {}} },
+            defined $entry->{pace}
+            ? (chunks => [ map { [ $entry->{pace}, $_ ] } @lines ])
+            : (body => join '', @lines));
+}
+
+
+sub pieces {
+    my ($text) = @_;
+    return () unless defined $text && length $text;
+    my $size = int(length($text) / 3) + 1;
+    return map { substr $text, $_ * $size, $size }
+           0 .. (length($text) - 1) / $size;
 }
 
 

@@ -39,7 +39,7 @@ package AgentsTest::Server;
 # Handlers run in the child: what they remember is not seen by the test, which
 # reads requests() instead.  max_active of a path's requests, the highest
 # number that were open at a time, and active, those open now, are told by
-# $server->stats; $server->closed lists the requests whose client closed before
+# $server->stats, as are the connections made; $server->closed lists the requests whose client closed before
 # it had the whole answer: {path, n, at => when it closed}.
 
 use strict;
@@ -152,6 +152,7 @@ sub serve {
         if (vec($r, fileno($listen), 1)) {
             while (my $sock = $listen->accept) {
                 $sock->blocking(0);
+                $state->{connections}++;
                 setsockopt $sock, IPPROTO_TCP, TCP_NODELAY, 1;
                 $state->{conns}{fileno $sock} =
                     { sock => $sock, in => '', out => '', fd => fileno $sock };
@@ -303,8 +304,8 @@ sub answer {
 sub control_answer {
     my ($state, $path) = @_;
     return $state->{requests} if $path eq '/_requests';
-    return { max_active => $state->{max_active}, active => $state->{active},
-             n => $state->{n} }
+    return { map { $_ => $state->{$_} }
+             qw(max_active active connections n) }
         if $path eq '/_stats';
     return $state->{closed} if $path eq '/_closed';
     $state->{requests} = [];

@@ -38,9 +38,9 @@ package AgentsTest::Server;
 # An answer { hang => 1 } alone says nothing at all and keeps the connection.
 # Handlers run in the child: what they remember is not seen by the test, which
 # reads requests() instead.  max_active of a path's requests, the highest
-# number that were open at a time, and active, those open now, are told by
-# $server->stats, as are the connections made; $server->closed lists the requests whose client closed before
-# it had the whole answer: {path, n, at => when it closed}.
+# number that were open at a time, active, those open now, and the connections
+# made are told by $server->stats; $server->closed lists the requests whose
+# client closed before it had the whole answer: {path, n, at => when it closed}.
 
 use strict;
 use warnings;

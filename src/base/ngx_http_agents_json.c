@@ -5,6 +5,10 @@
 #include "ngx_http_agents_json.h"
 
 
+/* So many bytes of a token stand in a fault. */
+#define NGX_HTTP_AGENTS_JSON_NAMED  80
+
+
 static json_t *ngx_http_agents_json_repaired(const char *data, size_t len,
     int cut, int depth, ngx_http_agents_json_fault_t *fault);
 static json_t *ngx_http_agents_json_decode(const char *data, size_t len,
@@ -12,7 +16,11 @@ static json_t *ngx_http_agents_json_decode(const char *data, size_t len,
 static int ngx_http_agents_json_shallow(const char *data, size_t len,
     int depth, ngx_http_agents_json_fault_t *fault);
 static void ngx_http_agents_json_explain(ngx_http_agents_json_fault_t *fault,
-    const json_error_t *error);
+    const json_error_t *error, const char *data, size_t len);
+static void ngx_http_agents_json_name(ngx_http_agents_json_fault_t *fault,
+    const json_error_t *error, const char *data, size_t len, const char *text);
+static const char *ngx_http_agents_json_token(const char *data,
+    const char *end);
 
 
 void
@@ -106,7 +114,7 @@ ngx_http_agents_json_decode(const char *data, size_t len, size_t flags,
 
     value = json_loadb(data, len, flags, &error);
     if (value == NULL) {
-        ngx_http_agents_json_explain(fault, &error);
+        ngx_http_agents_json_explain(fault, &error, data, len);
     }
 
     return value;
@@ -179,41 +187,105 @@ ngx_http_agents_json_shallow(const char *data, size_t len, int depth,
 
 static void
 ngx_http_agents_json_explain(ngx_http_agents_json_fault_t *fault,
-    const json_error_t *error)
+    const json_error_t *error, const char *data, size_t len)
 {
-    const char  *text, *near;
-
     fault->line = (error->line > 0) ? error->line : 0;
     fault->column = (error->column > 0) ? error->column : 1;
 
     switch (json_error_code(error)) {
 
     case json_error_numeric_overflow:
-        text = "a number out of range (integers have 64 bits)";
-        break;
+        ngx_http_agents_json_name(fault, error, data, len,
+                                  "a number out of range (integers have 64 "
+                                  "bits)");
+        return;
+
+    case json_error_duplicate_key:
+        ngx_http_agents_json_name(fault, error, data, len,
+                                  "duplicate object key");
+        return;
 
     case json_error_null_character:
     case json_error_null_byte_in_key:
-        text = "the character \\u0000 is not allowed";
-        break;
+        (void) snprintf(fault->text, sizeof(fault->text),
+                        "the character \\u0000 is not allowed");
+        return;
 
     case json_error_out_of_memory:
         fault->line = 0;
         fault->column = 0;
-        text = "out of memory";
-        break;
+        (void) snprintf(fault->text, sizeof(fault->text), "out of memory");
+        return;
 
     default:
         (void) snprintf(fault->text, sizeof(fault->text), "%s", error->text);
+    }
+}
+
+
+/*
+ * With the number or the string that ends where the fault was found: jansson
+ * names short ones only.
+ */
+
+static void
+ngx_http_agents_json_name(ngx_http_agents_json_fault_t *fault,
+    const json_error_t *error, const char *data, size_t len, const char *text)
+{
+    int          n;
+    const char  *token, *end;
+
+    if (error->position <= 0 || (size_t) error->position > len) {
+        (void) snprintf(fault->text, sizeof(fault->text), "%s", text);
         return;
     }
 
-    /* jansson says where by the text there, which tells more than a column */
+    end = data + error->position;
+    token = ngx_http_agents_json_token(data, end);
 
-    near = strstr(error->text, " near ");
+    n = (end - token > NGX_HTTP_AGENTS_JSON_NAMED)
+        ? NGX_HTTP_AGENTS_JSON_NAMED : (int) (end - token);
 
-    (void) snprintf(fault->text, sizeof(fault->text), "%s%.100s", text,
-                    (near != NULL) ? near : "");
+    (void) snprintf(fault->text, sizeof(fault->text), "%s: %.*s%s", text, n,
+                    token, (end - token > n) ? "..." : "");
+}
+
+
+/* The start of the token that ends at "end". */
+
+static const char *
+ngx_http_agents_json_token(const char *data, const char *end)
+{
+    const char  *p, *q;
+
+    p = end - 1;
+
+    if (*p != '"') {
+
+        while (p > data && p[-1] && strchr("+-.eE0123456789", p[-1])) {
+            p--;
+        }
+
+        return p;
+    }
+
+    /* a quote with an odd number of backslashes before it is the string's */
+
+    while (p > data) {
+        p--;
+
+        if (*p != '"') {
+            continue;
+        }
+
+        for (q = p; q > data && q[-1] == '\\'; q--) { /* void */ }
+
+        if ((p - q) % 2 == 0) {
+            break;
+        }
+    }
+
+    return p;
 }
 
 

@@ -249,6 +249,7 @@ static const ngx_http_agents_body_field_t
     { .name = "name",
       .kind = NGX_HTTP_AGENTS_BODY_STRING,
       .flags = NGX_HTTP_AGENTS_BODY_REQUIRED,
+      .min = 1,
       .max = NGX_HTTP_AGENTS_BODY_UNBOUNDED },
 
     { .name = NULL }

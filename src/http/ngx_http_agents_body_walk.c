@@ -278,6 +278,14 @@ ngx_http_agents_body_string(const ngx_http_agents_body_field_t *field,
         return NULL;
     }
 
+    if (n > field->max && field->min == 0) {
+        ngx_http_agents_faults_add(faults, path, NGX_HTTP_AGENTS_BODY_SLUG,
+                                   "must have at most %lld characters, not "
+                                   "%lld", (long long) field->max,
+                                   (long long) n);
+        return NULL;
+    }
+
     if (n < field->min || n > field->max) {
         ngx_http_agents_faults_add(faults, path, NGX_HTTP_AGENTS_BODY_SLUG,
                                    "must have %lld to %lld characters, not "

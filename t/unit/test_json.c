@@ -84,10 +84,21 @@ test_faults(void)
     char  deep[200];
 
     test_fault("{\"a\":\n  1, \"b\": 99999999999999999999}", 2, 30,
-               "a number out of range (integers have 64 bits)"
-               " near '99999999999999999999'");
-    test_fault("[\"\\u0000\"]", 1, 9, "the character \\u0000 is not allowed"
-               " near '\"\\u0000\"'");
+               "a number out of range (integers have 64 bits): "
+               "99999999999999999999");
+    test_fault("[1,-123456789012345678901234567890]", 1, 34,
+               "a number out of range (integers have 64 bits): "
+               "-123456789012345678901234567890");
+    test_fault("-1e400", 1, 6, "a number out of range (integers have 64 bits)"
+               ": -1e400");
+    test_fault("[\"\\u0000\"]", 1, 9,
+               "the character \\u0000 is not allowed");
+    test_fault("{\"a\": 1, \"a\": 2}", 1, 12, "duplicate object key: \"a\"");
+    test_fault("{\"\\\"\\\\\": 1, \"\\\"\\\\\": 1}", 1, 18,
+               "duplicate object key: \"\\\"\\\\\"");
+    test_fault("{\"a key of thirty characters, no less\": 1,"
+               " \"a key of thirty characters, no less\": 1}", 1, 80,
+               "duplicate object key: \"a key of thirty characters, no less\"");
 
     memset(deep, '[', sizeof(deep));
     memcpy(deep, "[\n[ \"\xc3\xa9\\\"[\", ", 13);

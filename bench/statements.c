@@ -176,7 +176,7 @@ statements_read(statements_t *s, ngx_http_agents_db_t *db, const char *run)
 
     batch = statements_batch(NGX_HTTP_AGENTS_DB_READ);
     ngx_http_agents_messages_list(batch, &s->owner, conversation, 0,
-                                  INT64_MAX, STATEMENTS_PARTS + 1);
+                                  INT64_MAX, STATEMENTS_PARTS + 1, INT64_MAX);
 
     if (ngx_http_agents_db_poll_run(db, batch) != 0) {
         return -1;

@@ -27,6 +27,7 @@ for my $store (AgentsTest->stores) {
     subtest "conversations on $store" => \&conversations;
     subtest "pages on $store" => \&pages;
     subtest "runs on $store" => \&runs;
+    subtest "lists of runs on $store" => \&run_lists;
     subtest "messages on $store" => \&messages;
     subtest "other users on $store" => \&others;
     subtest "the requests' ids on $store" => \&log_ids;
@@ -225,6 +226,51 @@ sub runs {
 }
 
 
+# The same envelope as that of conversations, the same runs as GET shows.
+sub run_lists {
+    my $conversation = $t->conversation;
+    my $path = "/agents/conversations/$conversation->{id}/runs";
+    my $empty = $t->get($path);
+
+    is $empty->{status}, 200, 'GET: 200';
+    is_deeply $empty->{json}, { prev_page => undef, current_page => 1,
+        next_page => undef, total_records => 0, total_pages => 0,
+        records => [] }, 'an empty list';
+
+    $t->finished($t->run($t->conversation, 'elsewhere'));
+    my @runs = map { $t->finished($t->run($conversation, "r$_")) } 1 .. 5;
+    my $all = $t->get($path)->{json};
+    is_deeply $all->{records}, [ reverse @runs ], 'all of them, newest first';
+    is_deeply [ @$all{qw(prev_page current_page next_page total_records
+                         total_pages)} ], [ undef, 1, undef, 5, 1 ],
+              'the envelope';
+
+    for ([ 'per_page=2', undef, 1, 2, 3, 'r5 r4' ],
+         [ 'per_page=2&page=2', 1, 2, 3, 3, 'r3 r2' ],
+         [ 'per_page=2&page=3', 2, 3, undef, 3, 'r1' ],
+         [ 'per_page=2&page=4', 3, 4, undef, 3, '' ],
+         [ 'per_page=1000&page=1000000000000', 999999999999, 1000000000000,
+           undef, 1, '' ]) {
+        my ($query, $prev, $current, $next, $pages, $texts) = @$_;
+        my $list = $t->get("$path?$query")->{json};
+        is_deeply [ @$list{qw(prev_page current_page next_page total_pages
+                    total_records)},
+                    join ' ', map { $_->{payload}{text} } @{$list->{records}} ],
+                  [ $prev, $current, $next, $pages, 5, $texts ], $query;
+    }
+    for my $query ('page=0', 'per_page=1001', 'per_page=x') {
+        is $t->get("$path?$query")->{status}, 400, "$query: 400";
+    }
+
+    my $head = $t->request('HEAD', $path);
+    is $head->{headers}{'content-length'}, length $t->get($path)->{content},
+       'HEAD has the length';
+    is $t->get("/agents/conversations/" . uc($conversation->{id}) . '/runs')
+         ->{json}{total_records}, 5, 'an id in upper case';
+    return;
+}
+
+
 sub messages {
     my $conversation = $t->conversation;
     my $path = "/agents/conversations/$conversation->{id}/messages";
@@ -250,6 +296,8 @@ sub others {
 
     for my $case ([ 'GET', '/agents/conversations/%s', $conversation->{id} ],
                   [ 'GET', '/agents/conversations/%s/messages',
+                    $conversation->{id} ],
+                  [ 'GET', '/agents/conversations/%s/runs',
                     $conversation->{id} ],
                   [ 'POST', '/agents/conversations/%s/runs',
                     $conversation->{id} ],

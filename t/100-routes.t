@@ -76,15 +76,16 @@ __DATA__
 --- request eval
 [map { ("GET /agents/conversations/$_?c=acme&u=ann&p=read",
         "GET /agents/conversations/$_/messages?c=acme&u=ann&p=read",
+        "GET /agents/conversations/$_/runs?c=acme&u=ann&p=read",
         "GET /agents/runs/$_?c=acme&u=ann&p=read") }
  '01890000-0000-7000-8000-000000000000', 'x', '0', '01890000-0000-7000-8000-0000000000000', '{01890000-0000-7000-8000-000000000000}', '018900000000700080000000000000000000',
  '%27%20OR%201=1--']
 --- error_code eval
-[(404) x 21]
+[(404) x 28]
 --- response_headers eval
-[("Content-Type: application/problem+json\n!Allow\n!ETag") x 21]
+[("Content-Type: application/problem+json\n!Allow\n!ETag") x 28]
 --- response_body_like eval
-[('\A\{"type":"http://localhost/errors/not-found","title":"Not Found","status":404,') x 21]
+[('\A\{"type":"http://localhost/errors/not-found","title":"Not Found","status":404,') x 28]
 --- no_error_log
 [error]
 
@@ -94,7 +95,7 @@ __DATA__
 ["PUT /agents/conversations", "DELETE /agents/conversations",
  "PATCH /agents/conversations\n{}", "PROPFIND /agents/conversations",
  "POST /agents/conversations/01890000-0000-7000-8000-000000000000/messages\n{}",
- "GET /agents/conversations/x/runs", "POST /agents/runs/01890000-0000-7000-8000-000000000000\n{}",
+ "PUT /agents/conversations/x/runs", "POST /agents/runs/01890000-0000-7000-8000-000000000000\n{}",
  "FOO /agents/runs/01890000-0000-7000-8000-000000000000"]
 --- error_code eval
 [(405) x 8]
@@ -104,7 +105,7 @@ Allow: GET, HEAD, OPTIONS, POST") x 4,
  "Content-Type: application/problem+json
 Allow: GET, HEAD, OPTIONS",
  "Content-Type: application/problem+json
-Allow: OPTIONS, POST",
+Allow: GET, HEAD, OPTIONS, POST",
  ("Content-Type: application/problem+json
 Allow: GET, HEAD, OPTIONS") x 2]
 --- response_body_like eval
@@ -124,7 +125,7 @@ Allow: GET, HEAD, OPTIONS") x 2]
 --- response_headers eval
 ["Allow: GET, HEAD, OPTIONS, POST\n!Content-Type\n!WWW-Authenticate",
  "Allow: GET, HEAD, OPTIONS", "Allow: GET, HEAD, OPTIONS",
- "Allow: OPTIONS, POST", "Allow: GET, HEAD, OPTIONS",
+ "Allow: GET, HEAD, OPTIONS, POST", "Allow: GET, HEAD, OPTIONS",
  "Allow: GET, HEAD, OPTIONS"]
 --- response_body eval
 [("") x 6]

@@ -23,7 +23,8 @@ __DATA__
 --- request eval
 [(map { "GET $_?c=acme&u=ann&p=read" }
   '/agents/conversations', '/agents/conversations/x',
-  '/agents/conversations/x/messages', '/agents/runs/x'),
+  '/agents/conversations/x/messages', '/agents/conversations/x/runs',
+  '/agents/runs/x'),
  "POST /agents/conversations?c=acme&u=ann&p=write
 {\"defaults\": {\"model\": \"m\", \"execution_cluster\": \"shared\",
  \"data_plane_id\": \"f79cbdae-4848-47ca-95e8-69588364d185\"}}",
@@ -34,11 +35,11 @@ __DATA__
 --- more_headers
 Content-Type: application/json
 --- error_code eval
-[(503) x 6]
+[(503) x 7]
 --- response_headers eval
-[("Content-Type: application/problem+json\nRetry-After: 1") x 6]
+[("Content-Type: application/problem+json\nRetry-After: 1") x 7]
 --- response_body_like eval
-[('\A\{"type":"http://localhost/errors/store-unavailable","title":"Store Unavailable","status":503,"detail":"[^"]+","instance":"/agents/[^"]+","log_id":"[0-9a-f]{32}"\}\z') x 6]
+[('\A\{"type":"http://localhost/errors/store-unavailable","title":"Store Unavailable","status":503,"detail":"[^"]+","instance":"/agents/[^"]+","log_id":"[0-9a-f]{32}"\}\z') x 7]
 --- timeout: 5
 
 

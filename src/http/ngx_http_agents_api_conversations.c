@@ -6,16 +6,10 @@
 #include "ngx_http_agents_body.h"
 #include "ngx_http_agents_effective.h"
 #include "ngx_http_agents_json.h"
-#include "ngx_http_agents_query.h"
+#include "ngx_http_agents_page.h"
 #include "ngx_http_agents_reply.h"
 #include "ngx_http_agents_variables.h"
 #include "ngx_http_agents_wait.h"
-
-
-typedef struct {
-    int64_t  page;
-    int64_t  per_page;
-} ngx_http_agents_api_conversations_page_t;
 
 
 static int ngx_http_agents_api_conversations_body_read(const char *text,
@@ -27,11 +21,14 @@ static ngx_int_t ngx_http_agents_api_conversations_insert(
     const char *defaults, size_t len);
 static ngx_int_t ngx_http_agents_api_conversations_created(
     ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
-static ngx_int_t ngx_http_agents_api_conversations_listed(
-    ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
-static void ngx_http_agents_api_conversations_envelope(
-    ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_api_conversations_page_t *page, int64_t total);
+static void ngx_http_agents_api_conversations_count(
+    ngx_http_agents_db_batch_t *batch, const ngx_http_agents_ctx_t *ctx);
+static void ngx_http_agents_api_conversations_slice(
+    ngx_http_agents_db_batch_t *batch, const ngx_http_agents_ctx_t *ctx,
+    const ngx_http_agents_slice_t *slice);
+static size_t ngx_http_agents_api_conversations_record(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, int64_t *created_at, const char **id);
 static ngx_int_t ngx_http_agents_api_conversations_found(
     ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
 static ngx_int_t ngx_http_agents_api_conversations_reply(
@@ -45,6 +42,16 @@ const ngx_http_agents_body_type_t  ngx_http_agents_api_conversations_body = {
     sizeof(ngx_http_agents_body_conversation_t),
     ngx_http_agents_api_conversations_body_read,
     ngx_http_agents_api_conversations_body_free
+};
+
+
+static const ngx_http_agents_page_type_t
+    ngx_http_agents_api_conversations_page =
+{
+    ngx_http_agents_api_conversations_count,
+    NULL,
+    ngx_http_agents_api_conversations_slice,
+    ngx_http_agents_api_conversations_record
 };
 
 
@@ -180,121 +187,41 @@ ngx_int_t
 ngx_http_agents_api_conversations_list(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx)
 {
-    ngx_int_t                                  rc;
-    ngx_http_agents_faults_t                   faults;
-    ngx_http_agents_db_batch_t                *batch;
-    ngx_http_agents_api_conversations_page_t  *page;
-
-    ngx_http_agents_query_t  query[] = {
-        { "page", 1, NGX_HTTP_AGENTS_QUERY_MAX, 1 },
-        { "per_page", 1, 1000, 50 },
-        { NULL, 0, 0, 0 }
-    };
-
-    ngx_memzero(&faults, sizeof(ngx_http_agents_faults_t));
-
-    if (ngx_http_agents_query_read(r, query, &faults) != NGX_OK) {
-        rc = ngx_http_agents_reply_faults(r, &faults);
-        ngx_http_agents_faults_free(&faults);
-        return rc;
-    }
-
-    page = ngx_palloc(r->pool,
-                      sizeof(ngx_http_agents_api_conversations_page_t));
-    if (page == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    page->page = query[0].value;
-    page->per_page = query[1].value;
-
-    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_READ,
-                                      ngx_http_agents_api_conversations_listed,
-                                      NULL, page);
-    if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_http_agents_conversations_list(batch, &ctx->owner, page->per_page,
-                                       (page->page - 1) * page->per_page);
-    ngx_http_agents_wait_submit(r, batch);
-
-    return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_agents_api_conversations_listed(ngx_http_request_t *r,
-    ngx_http_agents_db_batch_t *batch, void *data)
-{
-    size_t                           i, n;
-    ngx_int_t                        rc;
-    ngx_http_agents_buf_t            buf;
-    ngx_http_agents_db_status_e      status;
-    ngx_http_agents_conversation_t   conversation;
-
-    status = ngx_http_agents_db_status(batch);
-
-    if (status != NGX_HTTP_AGENTS_DB_OK) {
-        rc = ngx_http_agents_reply_store(r, status);
-        ngx_http_agents_db_batch_free(batch);
-        return rc;
-    }
-
-    ngx_http_agents_buf_init(&buf);
-
-    ngx_http_agents_json_begin(&buf);
-    ngx_http_agents_api_conversations_envelope(&buf, data,
-                              ngx_http_agents_db_get_int(batch, 0, 0, 0));
-    ngx_http_agents_json_key(&buf, "records");
-    ngx_http_agents_buf_addc(&buf, '[');
-
-    n = ngx_http_agents_db_rows(batch, 1);
-
-    for (i = 0; i < n; i++) {
-        if (i != 0) {
-            ngx_http_agents_buf_addc(&buf, ',');
-        }
-
-        ngx_http_agents_conversations_read(batch, 1, i, &conversation);
-        ngx_http_agents_api_conversations_view(&buf, &conversation);
-    }
-
-    ngx_http_agents_buf_addc(&buf, ']');
-    ngx_http_agents_json_end(&buf);
-
-    ngx_http_agents_db_batch_free(batch);
-
-    return ngx_http_agents_reply_json(r, NGX_HTTP_OK, &buf);
+    return ngx_http_agents_page_list(r, ctx,
+                                     &ngx_http_agents_api_conversations_page);
 }
 
 
 static void
-ngx_http_agents_api_conversations_envelope(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_api_conversations_page_t *page, int64_t total)
+ngx_http_agents_api_conversations_count(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_ctx_t *ctx)
 {
-    int64_t  pages;
+    ngx_http_agents_conversations_count(batch, &ctx->owner);
+}
 
-    pages = (total + page->per_page - 1) / page->per_page;
 
-    if (page->page > 1) {
-        ngx_http_agents_json_member_integer(buf, "prev_page", page->page - 1);
+static void
+ngx_http_agents_api_conversations_slice(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_ctx_t *ctx, const ngx_http_agents_slice_t *slice)
+{
+    ngx_http_agents_conversations_list(batch, &ctx->owner, slice);
+}
 
-    } else {
-        ngx_http_agents_json_member_raw(buf, "prev_page", NULL, 0);
-    }
 
-    ngx_http_agents_json_member_integer(buf, "current_page", page->page);
+static size_t
+ngx_http_agents_api_conversations_record(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, int64_t *created_at, const char **id)
+{
+    ngx_http_agents_conversation_t  conversation;
 
-    if (page->page < pages) {
-        ngx_http_agents_json_member_integer(buf, "next_page", page->page + 1);
+    ngx_http_agents_conversations_read(batch, statement, row, &conversation);
+    ngx_http_agents_api_conversations_view(buf, &conversation);
 
-    } else {
-        ngx_http_agents_json_member_raw(buf, "next_page", NULL, 0);
-    }
+    *created_at = conversation.created_at;
+    *id = conversation.id.data;
 
-    ngx_http_agents_json_member_integer(buf, "total_records", total);
-    ngx_http_agents_json_member_integer(buf, "total_pages", pages);
+    return row + 1;
 }
 
 

@@ -42,6 +42,10 @@ static const ngx_http_agents_route_t  ngx_http_agents_routes[] = {
       NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
       ngx_http_agents_api_messages_list },
 
+    { NGX_HTTP_GET, "/agents/conversations/{id}/runs",
+      NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
+      ngx_http_agents_api_runs_list },
+
     { NGX_HTTP_POST, "/agents/conversations/{id}/runs",
       NGX_HTTP_AGENTS_PERMISSION_WRITE,
       &ngx_http_agents_api_start_body,

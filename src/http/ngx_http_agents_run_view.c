@@ -18,15 +18,24 @@ static void ngx_http_agents_run_view_error(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run);
 static void ngx_http_agents_run_view_live(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_run_record_t *run,
-    const ngx_http_agents_db_batch_t *batch, size_t statement);
+    const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row);
 static void ngx_http_agents_run_view_turns(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_db_batch_t *batch, size_t statement);
+    const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row);
 
 
 void
 ngx_http_agents_run_view(ngx_http_request_t *r, ngx_http_agents_buf_t *buf,
     const ngx_http_agents_run_record_t *run,
     const ngx_http_agents_db_batch_t *batch, size_t statement)
+{
+    ngx_http_agents_run_view_row(r, buf, run, batch, statement, 0);
+}
+
+
+void
+ngx_http_agents_run_view_row(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run,
+    const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row)
 {
     (void) ngx_http_agents_buf_reserve(buf, 1024 + run->payload.len
                                             + run->effective_config.len
@@ -70,7 +79,7 @@ ngx_http_agents_run_view(ngx_http_request_t *r, ngx_http_agents_buf_t *buf,
                                  &run->final_structured_output);
 
     ngx_http_agents_run_view_error(r, buf, run);
-    ngx_http_agents_run_view_live(buf, run, batch, statement);
+    ngx_http_agents_run_view_live(buf, run, batch, statement, row);
 
     ngx_http_agents_json_end(buf);
 }
@@ -134,7 +143,7 @@ ngx_http_agents_run_view_error(ngx_http_request_t *r,
 static void
 ngx_http_agents_run_view_live(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_run_record_t *run,
-    const ngx_http_agents_db_batch_t *batch, size_t statement)
+    const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row)
 {
     ngx_http_agents_json_key(buf, "live");
     ngx_http_agents_json_begin(buf);
@@ -144,7 +153,7 @@ ngx_http_agents_run_view_live(ngx_http_agents_buf_t *buf,
     ngx_http_agents_buf_addc(buf, '[');
 
     if (batch != NULL) {
-        ngx_http_agents_run_view_turns(buf, batch, statement);
+        ngx_http_agents_run_view_turns(buf, batch, statement, row);
     }
 
     ngx_http_agents_buf_addc(buf, ']');
@@ -159,17 +168,17 @@ ngx_http_agents_run_view_live(ngx_http_agents_buf_t *buf,
 
 static void
 ngx_http_agents_run_view_turns(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_db_batch_t *batch, size_t statement)
+    const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row)
 {
     size_t                     i, n;
     int64_t                    sequence_no;
     ngx_http_agents_message_t  part;
 
-    n = ngx_http_agents_runs_live(batch, statement);
+    n = ngx_http_agents_runs_live_from(batch, statement, row);
     sequence_no = 0;
 
     for (i = 0; i < n; i++) {
-        ngx_http_agents_runs_read_live(batch, statement, i, &part);
+        ngx_http_agents_runs_read_live(batch, statement, row + i, &part);
 
         if (i != 0 && part.sequence_no == sequence_no) {
             ngx_http_agents_run_view_blocks(buf, &part.content, 1);

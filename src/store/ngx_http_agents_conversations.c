@@ -45,10 +45,21 @@ static const ngx_http_agents_db_query_t
     "conversations_list",
 
     "SELECT" NGX_HTTP_AGENTS_CONVERSATION_COLUMNS
-    "FROM agents_conversations"
-    " WHERE company_id = {company} AND user_id = {user}"
+    "FROM" NGX_HTTP_AGENTS_SLICE("agents_conversations", "",
+        "{length}(defaults) + COALESCE({length}(system_prompt), 0)")
+    " WHERE slice_before < {bytes:int}"
     " ORDER BY created_at DESC, id DESC"
-    " LIMIT {limit:int} OFFSET {offset:int}"
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_conversations_rename_query =
+{
+    "conversations_rename",
+
+    "UPDATE agents_conversations SET name = {name}, name_rev = name_rev + 1,"
+    " updated_at = {now}"
+    " WHERE company_id = {company} AND user_id = {user} AND id = {id}"
+    " RETURNING" NGX_HTTP_AGENTS_CONVERSATION_COLUMNS
 };
 
 static const ngx_http_agents_db_query_t
@@ -106,16 +117,34 @@ ngx_http_agents_conversations_get(ngx_http_agents_db_batch_t *batch,
 
 
 void
-ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
-    const ngx_http_agents_owner_t *owner, int64_t limit, int64_t offset)
+ngx_http_agents_conversations_count(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner)
 {
     ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_count_query);
     ngx_http_agents_store_owner(batch, owner);
+}
 
+
+void
+ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner,
+    const ngx_http_agents_slice_t *slice)
+{
     ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_list_query);
     ngx_http_agents_store_owner(batch, owner);
-    ngx_http_agents_db_int(batch, "limit", limit);
-    ngx_http_agents_db_int(batch, "offset", offset);
+    ngx_http_agents_store_slice(batch, slice);
+}
+
+
+void
+ngx_http_agents_conversations_rename(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id,
+    const ngx_http_agents_text_t *name)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_rename_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "id", id);
+    ngx_http_agents_store_bind(batch, "name", name);
 }
 
 

@@ -11,6 +11,8 @@
  *     {name}           a TEXT parameter        {name:int}   a BIGINT one
  *     {now}            the database's clock, in milliseconds since 1970
  *     {skip_locked}    FOR UPDATE SKIP LOCKED where the engine has it
+ *     {length}         a function: the length of a text, in bytes on
+ *                      PostgreSQL, in characters on SQLite
  */
 
 

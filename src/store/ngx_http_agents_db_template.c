@@ -22,6 +22,13 @@ static const char *const  ngx_http_agents_db_template_skip_locked[] = {
     "FOR UPDATE SKIP LOCKED"
 };
 
+/* What replaces {length}: that of a long text is known without reading it on
+ * PostgreSQL, if it is asked for in bytes; SQLite has no such function. */
+static const char *const  ngx_http_agents_db_template_length[] = {
+    "LENGTH",
+    "OCTET_LENGTH"
+};
+
 
 typedef struct {
     ngx_http_agents_db_template_t  *tmpl;
@@ -159,6 +166,12 @@ ngx_http_agents_db_template_placeholder(
 
     if (len == 11 && memcmp(name, "skip_locked", 11) == 0) {
         text = ngx_http_agents_db_template_skip_locked[ctx->engine];
+        ngx_http_agents_db_template_put(ctx, text, strlen(text));
+        return 0;
+    }
+
+    if (len == 6 && memcmp(name, "length", 6) == 0) {
+        text = ngx_http_agents_db_template_length[ctx->engine];
         ngx_http_agents_db_template_put(ctx, text, strlen(text));
         return 0;
     }

@@ -172,26 +172,62 @@ static const ngx_http_agents_db_query_t
     " AND f.conversation_id = m.conversation_id"                              \
     " AND f.sequence_no > c.version AND f.live = 1) THEN "
 
+#define NGX_HTTP_AGENTS_RUN_LIVE_COLUMNS                                      \
+    NGX_HTTP_AGENTS_RUN_KEYS                                                  \
+    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.payload END,"                      \
+    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.tool_choice END,"                  \
+    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.effective_config END,"             \
+    NGX_HTTP_AGENTS_RUN_RESULTS "c.name, c.name_rev, m.sequence_no, m.part,"  \
+    " m.role, m.content, m.turn_index, m.created_at"
+
+/*
+ * The whole key of the messages comes from one table, and its owner as an
+ * expression: else PostgreSQL, while it knows of few rows, may look for all
+ * messages of the user, whom it has as a constant.
+ */
+
+#define NGX_HTTP_AGENTS_RUN_LIVE                                              \
+    NGX_HTTP_AGENTS_RUN_CONVERSATION                                          \
+    " LEFT JOIN agents_messages m"                                            \
+    " ON m.company_id = c.company_id || '' AND m.user_id = c.user_id || ''"   \
+    " AND m.conversation_id = c.id AND m.sequence_no > c.version"             \
+    " AND m.live = 1 AND m.run_id = agents_runs.id"                           \
+    " AND agents_runs.finished_at IS NULL "
+
 static const ngx_http_agents_db_query_t  ngx_http_agents_runs_get_query = {
     "runs_get",
 
-    "SELECT" NGX_HTTP_AGENTS_RUN_KEYS
-    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.payload END,"
-    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.tool_choice END,"
-    NGX_HTTP_AGENTS_RUN_FIRST "agents_runs.effective_config END,"
-    NGX_HTTP_AGENTS_RUN_RESULTS "c.name, c.name_rev, m.sequence_no, m.part,"
-    " m.role, m.content, m.turn_index, m.created_at"
-    " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
-    " LEFT JOIN agents_messages m"
-    " ON m.company_id = agents_runs.company_id"
-    " AND m.user_id = agents_runs.user_id"
-    " AND m.conversation_id = agents_runs.conversation_id"
-    " AND m.sequence_no > c.version"
-    " AND m.live = 1 AND m.run_id = agents_runs.id"
-    " AND agents_runs.finished_at IS NULL"
+    "SELECT" NGX_HTTP_AGENTS_RUN_LIVE_COLUMNS
+    " FROM agents_runs" NGX_HTTP_AGENTS_RUN_LIVE
     " WHERE agents_runs.company_id = {company}"
     " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
     " ORDER BY m.sequence_no, m.part"
+};
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_runs_count_query = {
+    "runs_count",
+
+    "SELECT (SELECT COUNT(*) FROM agents_runs"
+    " WHERE company_id = {company} AND user_id = {user}"
+    " AND conversation_id = {conversation})"
+    " FROM agents_conversations"
+    " WHERE company_id = {company} AND user_id = {user}"
+    " AND id = {conversation}"
+};
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_runs_list_query = {
+    "runs_list",
+
+    "SELECT" NGX_HTTP_AGENTS_RUN_LIVE_COLUMNS
+    " FROM" NGX_HTTP_AGENTS_SLICE("agents_runs",
+        " AND conversation_id = {conversation}",
+        "{length}(payload) + {length}(effective_config)"
+        " + COALESCE({length}(final_text), 0)"
+        " + COALESCE({length}(final_structured_output), 0)")
+    NGX_HTTP_AGENTS_RUN_LIVE
+    " WHERE slice.slice_before < {bytes:int}"
+    " ORDER BY agents_runs.created_at DESC, agents_runs.id DESC,"
+    " m.sequence_no, m.part"
 };
 
 static const ngx_http_agents_db_query_t
@@ -293,6 +329,28 @@ ngx_http_agents_runs_get(ngx_http_agents_db_batch_t *batch,
 
 
 void
+ngx_http_agents_runs_count(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *conversation)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_count_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "conversation", conversation);
+}
+
+
+void
+ngx_http_agents_runs_list(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *conversation,
+    const ngx_http_agents_slice_t *slice)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_list_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "conversation", conversation);
+    ngx_http_agents_store_slice(batch, slice);
+}
+
+
+void
 ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row, ngx_http_agents_run_record_t *run)
 {
@@ -326,19 +384,39 @@ size_t
 ngx_http_agents_runs_live(const ngx_http_agents_db_batch_t *batch,
     size_t statement)
 {
-    size_t  rows;
+    return ngx_http_agents_runs_live_from(batch, statement, 0);
+}
 
-    rows = ngx_http_agents_db_rows(batch, statement);
 
-    if (rows == 0
-        || ngx_http_agents_db_get(batch, statement, 0,
+size_t
+ngx_http_agents_runs_live_from(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row)
+{
+    size_t       i, n;
+    const char  *id, *other;
+
+    n = ngx_http_agents_db_rows(batch, statement);
+
+    if (row >= n
+        || ngx_http_agents_db_get(batch, statement, row,
                                   NGX_HTTP_AGENTS_RUN_LIVE_ROLE, NULL)
            == NULL)
     {
         return 0;
     }
 
-    return rows;
+    id = ngx_http_agents_db_get(batch, statement, row, NGX_HTTP_AGENTS_RUN_ID,
+                                NULL);
+
+    for (i = row + 1; i < n; i++) {
+        other = ngx_http_agents_db_get(batch, statement, i,
+                                       NGX_HTTP_AGENTS_RUN_ID, NULL);
+        if (strcmp(id, other) != 0) {
+            break;
+        }
+    }
+
+    return i - row;
 }
 
 

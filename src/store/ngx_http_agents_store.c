@@ -27,6 +27,19 @@ ngx_http_agents_store_key(ngx_http_agents_db_batch_t *batch,
 
 
 void
+ngx_http_agents_store_slice(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_slice_t *slice)
+{
+    ngx_http_agents_db_int(batch, "created_at",
+                           slice->id ? slice->created_at : INT64_MAX);
+    ngx_http_agents_db_cstr(batch, "before", slice->id ? slice->id : "");
+    ngx_http_agents_db_int(batch, "offset", slice->offset);
+    ngx_http_agents_db_int(batch, "limit", slice->limit);
+    ngx_http_agents_db_int(batch, "bytes", slice->bytes);
+}
+
+
+void
 ngx_http_agents_store_bind(ngx_http_agents_db_batch_t *batch,
     const char *name, const ngx_http_agents_text_t *text)
 {

@@ -33,6 +33,20 @@ typedef struct {
 } ngx_http_agents_owner_t;
 
 
+/*
+ * A part of a list that is newest first: at most "limit" records that are
+ * older than the one with this time and id, after "offset" of them.  It ends
+ * earlier after a record that brings its long texts to "bytes" or beyond.
+ */
+typedef struct {
+    int64_t      created_at;
+    const char  *id;        /* NULL: from the newest on */
+    int64_t      offset;
+    int64_t      limit;
+    int64_t      bytes;
+} ngx_http_agents_slice_t;
+
+
 /* ---- conversations (ngx_http_agents_conversations.c) ---- */
 
 typedef struct {
@@ -59,11 +73,19 @@ void ngx_http_agents_conversations_insert(ngx_http_agents_db_batch_t *batch,
 void ngx_http_agents_conversations_get(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id);
 
-/*
- * Two SELECTs: the count (read by count), then the page's rows, newest first.
- */
+/* SELECT: one row, one column. */
+void ngx_http_agents_conversations_count(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner);
+
+/* SELECT: the rows of a slice. */
 void ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
-    const ngx_http_agents_owner_t *owner, int64_t limit, int64_t offset);
+    const ngx_http_agents_owner_t *owner,
+    const ngx_http_agents_slice_t *slice);
+
+/* UPDATE of the name (NULL: none), RETURNING the row: one or none. */
+void ngx_http_agents_conversations_rename(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id,
+    const ngx_http_agents_text_t *name);
 
 /* UPDATE of the name, if there is none yet. */
 void ngx_http_agents_conversations_title(ngx_http_agents_db_batch_t *batch,
@@ -98,11 +120,17 @@ typedef struct {
 
 /*
  * SELECT of parts with sequence_no in (since, until], ascending by number
- * and part, at most "limit" parts.
+ * and part, without "provider": at most "limit" parts, and none after one
+ * that brings their contents to "bytes" or beyond.
  */
 void ngx_http_agents_messages_list(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *conversation,
-    int64_t since, int64_t until, int64_t limit);
+    int64_t since, int64_t until, int64_t limit, int64_t bytes);
+
+/* Whether the last message of such an answer, made with this "limit", may
+ * have further parts behind the last row. */
+int ngx_http_agents_messages_goes_on(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, int64_t limit);
 
 /* SELECT of the last committed assistant message: one row or none. */
 void ngx_http_agents_messages_last_assistant(ngx_http_agents_db_batch_t *batch,
@@ -170,8 +198,23 @@ void ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row, ngx_http_agents_run_record_t *run);
 size_t ngx_http_agents_runs_live(const ngx_http_agents_db_batch_t *batch,
     size_t statement);
+size_t ngx_http_agents_runs_live_from(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row);
 void ngx_http_agents_runs_read_live(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t i, ngx_http_agents_message_t *part);
+
+/* SELECT: one row, one column; no row: there is no such conversation. */
+void ngx_http_agents_runs_count(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *conversation);
+
+/*
+ * One SELECT, so consistent: the runs of a slice, each in one row or, with a
+ * live view, in a row per part: live_from says how many parts the run that
+ * starts in "row" has (0: it has one row), read_live gives the part of a row.
+ */
+void ngx_http_agents_runs_list(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *conversation,
+    const ngx_http_agents_slice_t *slice);
 
 /* SELECT count of the user's runs that are not terminal, up to "limit". */
 void ngx_http_agents_runs_count_active(ngx_http_agents_db_batch_t *batch,

@@ -12,11 +12,10 @@
 static void
 test_conversations(void)
 {
-    int                             i, sorted;
     char                           *big;
     uuid_t                          id;
     ngx_http_agents_text_t          name, prompt, defaults;
-    ngx_http_agents_conversation_t  c, d;
+    ngx_http_agents_conversation_t  c;
 
     big = malloc(200001);
     if (big == NULL) {
@@ -65,39 +64,45 @@ test_conversations(void)
          && ngx_http_agents_db_status(b) == NGX_HTTP_AGENTS_DB_CONSTRAINT,
          "the same id again is refused");
 
-    for (i = 0; i < 4; i++) {
-        conversation(id, &c);
-    }
-
+    conversation(id, &c);
     unit(c.name.data == NULL && c.system_prompt.data == NULL,
          "no name and no prompt are NULL");
+}
 
-    begin(READ);
-    ngx_http_agents_conversations_list(b, &alice, 3, 1);
-    ngx_http_agents_conversations_list(b, &alice, 3, 5);
-    ngx_http_agents_conversations_list(b, &bob, 3, 0);
-    unit(end() == 0 && ngx_http_agents_db_get_int(b, 0, 0, 0) == 5
-         && ngx_http_agents_db_rows(b, 1) == 3
-         && ngx_http_agents_db_get_int(b, 2, 0, 0) == 5
-         && ngx_http_agents_db_rows(b, 3) == 0
-         && ngx_http_agents_db_get_int(b, 4, 0, 0) == 0
-         && ngx_http_agents_db_rows(b, 5) == 0, "counts and pages");
 
-    sorted = 1;
+static void
+test_rename(void)
+{
+    uuid_t                          id;
+    ngx_http_agents_text_t          name, none;
+    ngx_http_agents_conversation_t  c, before;
 
-    for (i = 1; i < 3; i++) {
-        ngx_http_agents_conversations_read(b, 1, i - 1, &c);
-        ngx_http_agents_conversations_read(b, 1, i, &d);
+    conversation(id, &before);
+    get_conversation(id, &before);
+    name = text("it's \xc3\xa4");
+    none = text(NULL);
 
-        if (c.created_at < d.created_at
-            || (c.created_at == d.created_at
-                && strcmp(c.id.data, d.id.data) <= 0))
-        {
-            sorted = 0;
-        }
-    }
+    pause_ms(2);
+    begin(WRITE);
+    ngx_http_agents_conversations_rename(b, &alice, id, &name);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1, "a new name");
+    ngx_http_agents_conversations_read(b, 0, 0, &c);
+    unit_text(c.name.data, name.data, "which is told");
+    unit(c.name_rev == 1 && c.updated_at > c.created_at && c.version == 0,
+         "name_rev and updated_at move, version does not");
 
-    unit(sorted, "newest first");
+    begin(WRITE);
+    ngx_http_agents_conversations_rename(b, &alice, id, &none);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1, "no name");
+    ngx_http_agents_conversations_read(b, 0, 0, &c);
+    unit(c.name.data == NULL && c.name_rev == 2, "is NULL");
+
+    begin(WRITE);
+    ngx_http_agents_conversations_rename(b, &bob, id, &name);
+    ngx_http_agents_conversations_rename(b, &alice, "", &name);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 0
+         && ngx_http_agents_db_rows(b, 1) == 0,
+         "another's is not there to be named");
 }
 
 
@@ -250,7 +255,8 @@ test_journal(void)
     unit(c.version == 0, "the version has not moved");
 
     begin(READ);
-    ngx_http_agents_messages_list(b, &alice, conv, 0, c.version, 100);
+    ngx_http_agents_messages_list(b, &alice, conv, 0, c.version, 100,
+                                  INT64_MAX);
     ngx_http_agents_messages_last_assistant(b, &alice, conv);
     ngx_http_agents_runs_load(b, &k);
     unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 0
@@ -287,9 +293,9 @@ test_journal(void)
          && strcmp(r.final_text.data, "done") == 0, "the run has ended");
 
     begin(READ);
-    ngx_http_agents_messages_list(b, &alice, conv, 0, 4, 100);
-    ngx_http_agents_messages_list(b, &alice, conv, 2, 4, 2);
-    ngx_http_agents_messages_list(b, &bob, conv, 0, 4, 100);
+    ngx_http_agents_messages_list(b, &alice, conv, 0, 4, 100, INT64_MAX);
+    ngx_http_agents_messages_list(b, &alice, conv, 2, 4, 2, INT64_MAX);
+    ngx_http_agents_messages_list(b, &bob, conv, 0, 4, 100, INT64_MAX);
     ngx_http_agents_messages_last_assistant(b, &alice, conv);
     unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 5
          && ngx_http_agents_db_rows(b, 1) == 2
@@ -505,6 +511,7 @@ main(void)
     open_store();
 
     test_conversations();
+    test_rename();
     test_insert();
     test_journal();
     test_resume();

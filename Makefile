@@ -35,7 +35,7 @@ CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Werror -Wno-unused-parameter
 DEFINES  := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
             -DUNIT_DATA='"$(CURDIR)/t/unit/data"'
-PKGS     := libpq sqlite3 jansson libcrypto
+PKGS     := libpq sqlite3 jose jansson libcrypto
 
 # Leaks in configure's probes and in tools are nobody's business here.
 ifneq ($(SANITIZE),)
@@ -152,7 +152,7 @@ $(FUZZ_LIB): $(FUZZ_SRC:%.c=$(BUILD)/fuzz/obj/%.o)
 
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/obj/t/fuzz/fuzz_%.o $(FUZZ_LIB)
 	@$(FUZZ_CC) $(FLAGS) -fsanitize=fuzzer -o $@ $^ \
-	    $$(pkg-config --libs jansson libcrypto) -lpthread -lm
+	    $$(pkg-config --libs jose jansson libcrypto) -lpthread -lm
 
 # One finding does not keep the others from being made.
 fuzz:

@@ -417,6 +417,7 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t  *clcf;
 
     if (conf->auth == NGX_CONF_UNSET_UINT) {
+        conf->auth_jwt = prev->auth_jwt;
         conf->auth_company = prev->auth_company;
         conf->auth_user = prev->auth_user;
         conf->auth_permissions = prev->auth_permissions;
@@ -469,8 +470,9 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->auth == NGX_HTTP_AGENTS_AUTH_NONE) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"agents_api\" in location \"%V\" needs to know its "
-                      "users: add \"agents_auth token;\" or \"agents_auth "
-                      "variables $company $user $permissions;\"",
+                      "users: add \"agents_auth token;\", or \"agents_auth "
+                      "jwt ...;\", or \"agents_auth variables $company "
+                      "$user $permissions;\"",
                       &clcf->name);
         return NGX_CONF_ERROR;
     }

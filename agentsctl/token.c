@@ -206,25 +206,14 @@ agentsctl_token_random(char *token)
 static int
 agentsctl_token_owner(const agentsctl_t *ctl, ngx_http_agents_owner_t *owner)
 {
-    int  valid;
-
     owner->company = agentsctl_options_value(ctl, "--company");
     owner->user = agentsctl_options_value(ctl, "--user");
 
-    if (owner->company[0] == '\0' || owner->user[0] == '\0') {
-        agentsctl_error("company and user must not be empty");
-        return -1;
-    }
-
-    (void) ngx_http_agents_json_utf8(owner->company, strlen(owner->company),
-                                     &valid);
-    if (valid) {
-        (void) ngx_http_agents_json_utf8(owner->user, strlen(owner->user),
-                                         &valid);
-    }
-
-    if (!valid) {
-        agentsctl_error("company and user must be UTF-8");
+    if (!ngx_http_agents_ident_is_owner(owner->company, strlen(owner->company))
+        || !ngx_http_agents_ident_is_owner(owner->user, strlen(owner->user)))
+    {
+        agentsctl_error("company and user must be UTF-8, not empty, and of %d "
+                        "bytes at most", NGX_HTTP_AGENTS_OWNER_MAX);
         return -1;
     }
 

@@ -34,7 +34,8 @@ my $NGINX_FREE = qr{
   | ^src/model/ngx_http_agents_ (?: draft | model | names | openai
                                   | passes | refusal | stream ) \w* \.
   | ^src/run/ngx_http_agents_loop \w* \.
-  | ^src/http/ngx_http_agents_ (?: body | etag | problem ) \w* \.
+  | ^src/http/ngx_http_agents_ (?: body | etag | jwks | jwt
+                                 | permissions | problem ) \w* \.
 }x;
 
 # A call that has one door, and the files that are the door.

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <openssl/evp.h>
 #include "ngx_http_agents_ident.h"
+#include "ngx_http_agents_json.h"
 
 
 /* 9999-12-31T23:59:59.999Z: the last time that fits in the form */
@@ -78,6 +79,30 @@ ngx_http_agents_ident_is_uuid(const char *text, size_t len)
             }
 
         } else if (!isxdigit((unsigned char) text[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+int
+ngx_http_agents_ident_is_owner(const char *text, size_t len)
+{
+    int     valid;
+    size_t  i;
+
+    if (len == 0 || len > NGX_HTTP_AGENTS_OWNER_MAX
+        || memchr(text, '\0', len) != NULL)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < len; /* void */) {
+        i += ngx_http_agents_json_utf8(text + i, len - i, &valid);
+
+        if (!valid) {
             return 0;
         }
     }

@@ -15,6 +15,8 @@
 #define NGX_HTTP_AGENTS_UUID_LEN    36
 #define NGX_HTTP_AGENTS_TIME_LEN    24      /* 2026-11-23T10:00:00.000Z */
 #define NGX_HTTP_AGENTS_SHA256_LEN  64      /* in hexadecimal */
+#define NGX_HTTP_AGENTS_OWNER_MAX   512     /* bytes: it is part of keys, which
+                                               databases bound */
 
 
 /*
@@ -25,6 +27,12 @@ int ngx_http_agents_ident_uuid(char out[NGX_HTTP_AGENTS_UUID_LEN + 1]);
 
 /* Whether "text" has the form of a UUID of any version, in any case. */
 int ngx_http_agents_ident_is_uuid(const char *text, size_t len);
+
+/*
+ * Whether "text" may be a company's or a user's id: not empty, not too long,
+ * and UTF-8 without a NUL, which would cut it down to another one.
+ */
+int ngx_http_agents_ident_is_owner(const char *text, size_t len);
 
 /* Random bytes in hexadecimal, 2n digits and a NUL.  0 or -1. */
 int ngx_http_agents_ident_random(char *out, size_t n);

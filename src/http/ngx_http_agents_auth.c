@@ -3,6 +3,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_agents_auth.h"
+#include "ngx_http_agents_auth_jwt.h"
 #include "ngx_http_agents_ident.h"
 #include "ngx_http_agents_reply.h"
 #include "ngx_http_agents_wait.h"
@@ -18,6 +19,8 @@ typedef ngx_int_t (*ngx_http_agents_auth_pt)(ngx_http_request_t *r,
 
 typedef struct {
     char             sha256[NGX_HTTP_AGENTS_SHA256_LEN + 1];
+    const void      *verifier;      /* what it is good for: the rules of the
+                                       location; NULL: the store */
     ngx_msec_t       until;
     ngx_uint_t       permissions;
     char            *company;       /* malloc'd, "user" lies behind it; NULL:
@@ -33,6 +36,8 @@ struct ngx_http_agents_token_cache_s {
 };
 
 
+static ngx_int_t ngx_http_agents_auth_values(ngx_conf_t *cf,
+    ngx_http_agents_loc_conf_t *alcf);
 static void ngx_http_agents_auth_cache_cleanup(void *data);
 static ngx_int_t ngx_http_agents_auth_token(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx, ngx_http_agents_loc_conf_t *alcf);
@@ -42,28 +47,23 @@ static ngx_int_t ngx_http_agents_auth_find(ngx_http_request_t *r,
     const char *sha256);
 static ngx_int_t ngx_http_agents_auth_found(ngx_http_request_t *r,
     ngx_http_agents_db_batch_t *batch, void *data);
-static ngx_int_t ngx_http_agents_auth_accept(ngx_http_request_t *r,
+static ngx_int_t ngx_http_agents_auth_row(ngx_http_request_t *r,
     const char *sha256, ngx_http_agents_db_batch_t *batch);
 static ngx_http_agents_auth_entry_t *ngx_http_agents_auth_entry(
     ngx_http_request_t *r, const char *sha256);
 static void ngx_http_agents_auth_remember(ngx_http_request_t *r,
-    const char *sha256, const ngx_http_agents_token_t *token,
-    ngx_http_agents_ctx_t *ctx);
+    const char *sha256, const ngx_http_agents_auth_identity_t *identity);
 static ngx_int_t ngx_http_agents_auth_variables(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx, ngx_http_agents_loc_conf_t *alcf);
-static ngx_uint_t ngx_http_agents_auth_is_name(const ngx_str_t *text);
 static ngx_int_t ngx_http_agents_auth_owner(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx, const void *company, size_t company_len,
     const void *user, size_t user_len);
-static ngx_uint_t ngx_http_agents_auth_permissions(const u_char *text,
-    size_t len);
-static ngx_int_t ngx_http_agents_auth_refuse(ngx_http_request_t *r,
-    ngx_uint_t invalid);
 
 
 static const ngx_http_agents_auth_pt  ngx_http_agents_auth_modes[] = {
     NULL,                                  /* NGX_HTTP_AGENTS_AUTH_NONE */
     ngx_http_agents_auth_token,            /* NGX_HTTP_AGENTS_AUTH_TOKEN */
+    ngx_http_agents_auth_token,            /* NGX_HTTP_AGENTS_AUTH_JWT */
     ngx_http_agents_auth_variables         /* NGX_HTTP_AGENTS_AUTH_VARIABLES */
 };
 
@@ -72,10 +72,7 @@ char *
 ngx_http_agents_auth_directive(ngx_conf_t *cf,
     ngx_http_agents_loc_conf_t *alcf)
 {
-    ngx_str_t                          *value;
-    ngx_uint_t                          i;
-    ngx_http_complex_value_t          **values[3];
-    ngx_http_compile_complex_value_t    ccv;
+    ngx_str_t  *value;
 
     if (alcf->auth != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
@@ -88,13 +85,40 @@ ngx_http_agents_auth_directive(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
-    if (ngx_strcmp(value[1].data, "variables") != 0 || cf->args->nelts != 5) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameters of \"agents_auth\": it is "
-                           "\"agents_auth token\" or \"agents_auth variables "
-                           "$company $user $permissions\"");
-        return NGX_CONF_ERROR;
+    if (ngx_strcmp(value[1].data, "jwt") == 0) {
+        alcf->auth = NGX_HTTP_AGENTS_AUTH_JWT;
+        alcf->auth_jwt = ngx_http_agents_auth_jwt_directive(cf);
+
+        return (alcf->auth_jwt != NULL) ? NGX_CONF_OK : NGX_CONF_ERROR;
     }
+
+    if (ngx_strcmp(value[1].data, "variables") == 0 && cf->args->nelts == 5) {
+        alcf->auth = NGX_HTTP_AGENTS_AUTH_VARIABLES;
+
+        return (ngx_http_agents_auth_values(cf, alcf) == NGX_OK)
+               ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameters of \"agents_auth\": it is "
+                       "\"agents_auth token\", \"agents_auth jwt "
+                       "jwks=file:PATH issuer=... audience=... company=CLAIM "
+                       "user=CLAIM permissions=CLAIM\" or \"agents_auth "
+                       "variables $company $user $permissions\"");
+
+    return NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_agents_auth_values(ngx_conf_t *cf, ngx_http_agents_loc_conf_t *alcf)
+{
+    ngx_str_t                          *value;
+    ngx_uint_t                          i;
+    ngx_http_complex_value_t          **values[3];
+    ngx_http_compile_complex_value_t    ccv;
+
+    value = cf->args->elts;
 
     values[0] = &alcf->auth_company;
     values[1] = &alcf->auth_user;
@@ -103,7 +127,7 @@ ngx_http_agents_auth_directive(ngx_conf_t *cf,
     for (i = 0; i < 3; i++) {
         *values[i] = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
         if (*values[i] == NULL) {
-            return NGX_CONF_ERROR;
+            return NGX_ERROR;
         }
 
         ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
@@ -113,13 +137,11 @@ ngx_http_agents_auth_directive(ngx_conf_t *cf,
         ccv.complex_value = *values[i];
 
         if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-            return NGX_CONF_ERROR;
+            return NGX_ERROR;
         }
     }
 
-    alcf->auth = NGX_HTTP_AGENTS_AUTH_VARIABLES;
-
-    return NGX_CONF_OK;
+    return NGX_OK;
 }
 
 
@@ -194,6 +216,8 @@ ngx_http_agents_auth_forbid(ngx_http_request_t *r, ngx_uint_t permission)
 }
 
 
+/* A bearer token: one that is known already, or for the store or the keys. */
+
 static ngx_int_t
 ngx_http_agents_auth_token(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
     ngx_http_agents_loc_conf_t *alcf)
@@ -203,11 +227,11 @@ ngx_http_agents_auth_token(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
     ngx_http_agents_auth_entry_t  *entry;
 
     if (ngx_http_agents_auth_bearer(r, &token) != NGX_OK) {
-        return ngx_http_agents_auth_refuse(r, 0);
+        return ngx_http_agents_auth_refuse(r);
     }
 
     if (token.len == 0) {
-        return ngx_http_agents_auth_refuse(r, 1);
+        return ngx_http_agents_auth_invalid(r, NULL);
     }
 
     if (ngx_http_agents_ident_sha256(sha256, token.data, token.len) != 0) {
@@ -218,9 +242,12 @@ ngx_http_agents_auth_token(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
 
     if (entry->company == NULL
         || (ngx_msec_int_t) (entry->until - ngx_current_msec) <= 0
+        || entry->verifier != alcf->auth_jwt
         || ngx_memcmp(entry->sha256, sha256, NGX_HTTP_AGENTS_SHA256_LEN) != 0)
     {
-        return ngx_http_agents_auth_find(r, sha256);
+        return (alcf->auth_jwt != NULL)
+               ? ngx_http_agents_auth_jwt_verify(r, &token, sha256)
+               : ngx_http_agents_auth_find(r, sha256);
     }
 
     ctx->permissions = entry->permissions;
@@ -314,10 +341,10 @@ ngx_http_agents_auth_found(ngx_http_request_t *r,
         rc = ngx_http_agents_reply_store(r, status);
 
     } else if (ngx_http_agents_db_rows(batch, 0) == 0) {
-        rc = ngx_http_agents_auth_refuse(r, 1);
+        rc = ngx_http_agents_auth_invalid(r, NULL);
 
     } else {
-        rc = ngx_http_agents_auth_accept(r, data, batch);
+        rc = ngx_http_agents_auth_row(r, data, batch);
     }
 
     ngx_http_agents_db_batch_free(batch);
@@ -327,29 +354,44 @@ ngx_http_agents_auth_found(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_agents_auth_accept(ngx_http_request_t *r, const char *sha256,
+ngx_http_agents_auth_row(ngx_http_request_t *r, const char *sha256,
     ngx_http_agents_db_batch_t *batch)
 {
-    ngx_http_agents_ctx_t    *ctx;
-    ngx_http_agents_token_t   token;
+    ngx_http_agents_token_t          token;
+    ngx_http_agents_auth_identity_t  identity;
 
     ngx_http_agents_tokens_read(batch, 0, 0, &token);
 
+    identity.company = token.company_id.data;
+    identity.user = token.user_id.data;
+    identity.permissions = ngx_http_agents_permissions_read(
+                               token.permissions.data, token.permissions.len,
+                               " ");
+    identity.expires_at = token.expires_at;
+
+    return ngx_http_agents_auth_accept(r, sha256, &identity);
+}
+
+
+ngx_int_t
+ngx_http_agents_auth_accept(ngx_http_request_t *r, const char *sha256,
+    const ngx_http_agents_auth_identity_t *identity)
+{
+    ngx_http_agents_ctx_t  *ctx;
+
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
 
-    ctx->permissions = ngx_http_agents_auth_permissions(
-                           (u_char *) token.permissions.data,
-                           token.permissions.len);
+    ctx->permissions = identity->permissions;
 
-    if (ngx_http_agents_auth_owner(r, ctx,
-                                   token.company_id.data, token.company_id.len,
-                                   token.user_id.data, token.user_id.len)
+    if (ngx_http_agents_auth_owner(r, ctx, identity->company,
+                                   strlen(identity->company), identity->user,
+                                   strlen(identity->user))
         != NGX_AGAIN)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_agents_auth_remember(r, sha256, &token, ctx);
+    ngx_http_agents_auth_remember(r, sha256, identity);
 
     ctx->state = NGX_HTTP_AGENTS_ACCESS_PERMIT;
 
@@ -372,33 +414,38 @@ ngx_http_agents_auth_entry(ngx_http_request_t *r, const char *sha256)
 }
 
 
+/* Not for longer than the token itself is good, whatever its leeway. */
+
 static void
 ngx_http_agents_auth_remember(ngx_http_request_t *r, const char *sha256,
-    const ngx_http_agents_token_t *token, ngx_http_agents_ctx_t *ctx)
+    const ngx_http_agents_auth_identity_t *identity)
 {
     char                          *p;
-    int64_t                        left, now;
-    ngx_time_t                    *tp;
+    size_t                         company, user;
+    int64_t                        left;
+    ngx_http_agents_loc_conf_t    *alcf;
     ngx_http_agents_auth_entry_t  *entry;
 
     left = NGX_HTTP_AGENTS_AUTH_CACHE_TIME;
 
-    if (token->expires_at != 0) {
-        tp = ngx_timeofday();
-        now = (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
-
-        left = ngx_min(left, token->expires_at - now);
+    if (identity->expires_at != 0) {
+        left = ngx_min(left, identity->expires_at
+                             - ngx_http_agents_auth_now());
 
         if (left <= 0) {
             return;
         }
     }
 
-    p = ngx_alloc(token->company_id.len + token->user_id.len + 2,
-                  r->connection->log);
+    company = strlen(identity->company) + 1;
+    user = strlen(identity->user) + 1;
+
+    p = ngx_alloc(company + user, r->connection->log);
     if (p == NULL) {
         return;
     }
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_agents_module);
 
     entry = ngx_http_agents_auth_entry(r, sha256);
 
@@ -407,14 +454,26 @@ ngx_http_agents_auth_remember(ngx_http_request_t *r, const char *sha256,
     }
 
     entry->company = p;
-    entry->user = p + token->company_id.len + 1;
+    entry->user = p + company;
 
-    ngx_memcpy(entry->company, ctx->owner.company, token->company_id.len + 1);
-    ngx_memcpy(entry->user, ctx->owner.user, token->user_id.len + 1);
+    ngx_memcpy(entry->company, identity->company, company);
+    ngx_memcpy(entry->user, identity->user, user);
     ngx_memcpy(entry->sha256, sha256, NGX_HTTP_AGENTS_SHA256_LEN + 1);
 
-    entry->permissions = ctx->permissions;
+    entry->verifier = alcf->auth_jwt;
+    entry->permissions = identity->permissions;
     entry->until = ngx_current_msec + (ngx_msec_t) left;
+}
+
+
+int64_t
+ngx_http_agents_auth_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
 }
 
 
@@ -432,44 +491,21 @@ ngx_http_agents_auth_variables(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!ngx_http_agents_auth_is_name(&company)
-        || !ngx_http_agents_auth_is_name(&user))
+    /* a variable may have been filled by the client */
+
+    if (!ngx_http_agents_ident_is_owner((char *) company.data, company.len)
+        || !ngx_http_agents_ident_is_owner((char *) user.data, user.len))
     {
-        return ngx_http_agents_auth_refuse(r, 0);
+        return ngx_http_agents_auth_refuse(r);
     }
 
-    ctx->permissions = ngx_http_agents_auth_permissions(permissions.data,
-                                                        permissions.len);
+    ctx->permissions = ngx_http_agents_permissions_read(
+                           (char *) permissions.data, permissions.len,
+                           " \t,");
     ctx->state = NGX_HTTP_AGENTS_ACCESS_PERMIT;
 
     return ngx_http_agents_auth_owner(r, ctx, company.data, company.len,
                                       user.data, user.len);
-}
-
-
-/*
- * Not empty, and UTF-8 without a NUL, which would cut a name down to another
- * one: a variable may have been filled by the client.
- */
-
-static ngx_uint_t
-ngx_http_agents_auth_is_name(const ngx_str_t *text)
-{
-    u_char    *p, *last;
-    uint32_t   ch;
-
-    p = text->data;
-    last = text->data + text->len;
-
-    while (p < last) {
-        ch = (*p < 0x80) ? *p++ : ngx_utf8_decode(&p, last - p);
-
-        if (ch == 0 || ch > 0x10ffff) {
-            return 0;
-        }
-    }
-
-    return text->len != 0;
 }
 
 
@@ -498,64 +534,30 @@ ngx_http_agents_auth_owner(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
 }
 
 
-/* Names separated by blanks or commas; those that are not known count not. */
-
-static ngx_uint_t
-ngx_http_agents_auth_permissions(const u_char *text, size_t len)
-{
-    size_t          n;
-    ngx_uint_t      i, permissions;
-    const u_char   *p, *last;
-
-    static const struct {
-        const char  *name;
-        ngx_uint_t   bit;
-    } names[] = {
-        { "read", NGX_HTTP_AGENTS_PERMISSION_READ },
-        { "write", NGX_HTTP_AGENTS_PERMISSION_WRITE },
-        { "agent_conversations:read", NGX_HTTP_AGENTS_PERMISSION_READ },
-        { "agent_conversations:write", NGX_HTTP_AGENTS_PERMISSION_WRITE }
-    };
-
-    permissions = 0;
-    last = text + len;
-
-    for (p = text; p < last; p += n + 1) {
-
-        for (n = 0; p + n < last; n++) {
-            if (p[n] == ' ' || p[n] == '\t' || p[n] == ',') {
-                break;
-            }
-        }
-
-        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            if (n == strlen(names[i].name)
-                && ngx_memcmp(p, names[i].name, n) == 0)
-            {
-                permissions |= names[i].bit;
-            }
-        }
-    }
-
-    return permissions;
-}
-
-
-static ngx_int_t
-ngx_http_agents_auth_refuse(ngx_http_request_t *r, ngx_uint_t invalid)
+ngx_int_t
+ngx_http_agents_auth_invalid(ngx_http_request_t *r, const char *detail)
 {
     ngx_http_agents_reply_refusal_t  refusal;
 
     ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
 
-    if (invalid) {
-        refusal.slug = "invalid-token";
-        refusal.authenticate = "Bearer error=\"invalid_token\"";
+    refusal.slug = "invalid-token";
+    refusal.authenticate = "Bearer error=\"invalid_token\"";
+    refusal.detail = detail;
 
-    } else {
-        refusal.slug = "unauthorized";
-        refusal.authenticate = "Bearer";
-    }
+    return ngx_http_agents_reply_refuse(r, &refusal);
+}
+
+
+ngx_int_t
+ngx_http_agents_auth_refuse(ngx_http_request_t *r)
+{
+    ngx_http_agents_reply_refusal_t  refusal;
+
+    ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
+
+    refusal.slug = "unauthorized";
+    refusal.authenticate = "Bearer";
 
     return ngx_http_agents_reply_refuse(r, &refusal);
 }

@@ -16,12 +16,9 @@
 #include "ngx_http_agents_db_nginx.h"
 #include "ngx_http_agents_engine.h"
 #include "ngx_http_agents_fault.h"
+#include "ngx_http_agents_jwt.h"
+#include "ngx_http_agents_permissions.h"
 #include "ngx_http_agents_problem.h"
-
-
-/* Permissions of a token, as bits. */
-#define NGX_HTTP_AGENTS_PERMISSION_READ   0x01  /* agent_conversations:read */
-#define NGX_HTTP_AGENTS_PERMISSION_WRITE  0x02  /* agent_conversations:write */
 
 
 typedef struct ngx_http_agents_token_cache_s  ngx_http_agents_token_cache_t;
@@ -57,6 +54,7 @@ typedef struct {
 typedef enum {
     NGX_HTTP_AGENTS_AUTH_NONE = 0,      /* not configured */
     NGX_HTTP_AGENTS_AUTH_TOKEN,
+    NGX_HTTP_AGENTS_AUTH_JWT,
     NGX_HTTP_AGENTS_AUTH_VARIABLES
 } ngx_http_agents_auth_e;
 
@@ -66,6 +64,7 @@ typedef struct {
     ngx_flag_t                      errors;     /* this is an agents_errors */
     ngx_http_agents_settings_t     *settings;   /* of that api */
     ngx_uint_t                      auth;       /* ngx_http_agents_auth_e */
+    ngx_http_agents_jwt_rules_t    *auth_jwt;   /* NULL: another mode */
     ngx_http_complex_value_t       *auth_company;
     ngx_http_complex_value_t       *auth_user;
     ngx_http_complex_value_t       *auth_permissions;

@@ -1,5 +1,6 @@
 
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_secret.h"
 
 
 #define NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX  16384
@@ -471,60 +472,25 @@ static ngx_int_t
 ngx_http_agents_catalog_provider_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *secret)
 {
-    ssize_t    n;
-    ngx_fd_t   fd;
+    u_char  *p;
 
-    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
+    if (ngx_http_agents_secret_file(cf, path, "api_key",
+                                    NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX,
+                                    secret)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    secret->data = ngx_pnalloc(cf->pool,
-                               NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX + 1);
-    if (secret->data == NULL) {
-        return NGX_ERROR;
+    p = secret->data;
+
+    while (secret->len != 0
+           && (p[secret->len - 1] == LF || p[secret->len - 1] == CR))
+    {
+        secret->len--;
     }
 
-    fd = ngx_open_file(path->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "the file \"%V\" of \"api_key\" cannot be opened",
-                           path);
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_fd(fd, secret->data,
-                    NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX + 1);
-
-    if (n == -1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "the file \"%V\" of \"api_key\" cannot be read",
-                           path);
-    }
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", path);
-    }
-
-    if (n == -1) {
-        return NGX_ERROR;
-    }
-
-    if (n > NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the file \"%V\" of \"api_key\" is longer than "
-                           "%d bytes", path,
-                           NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX);
-        return NGX_ERROR;
-    }
-
-    while (n > 0 && (secret->data[n - 1] == LF || secret->data[n - 1] == CR)) {
-        n--;
-    }
-
-    secret->data[n] = '\0';
-    secret->len = n;
+    p[secret->len] = '\0';
 
     return NGX_OK;
 }

@@ -136,6 +136,7 @@ FUZZ_LIB  := $(BUILD)/fuzz/libcore.a
 FUZZ_SEEDS_schema      := schema schema_check
 FUZZ_SEEDS_mcp_message := mcp_schema json
 FUZZ_SEEDS_model       := $(addprefix openai/,decode stream fault)
+FUZZ_SEEDS_jwt         := jws jwks
 
 $(BUILD)/fuzz/%: FLAGS = -O1 -g -fno-omit-frame-pointer \
     -fno-sanitize-recover=all -fsanitize=fuzzer-no-link,address,undefined

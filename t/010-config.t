@@ -311,7 +311,7 @@ sub refused {
         [ 'API in a server', server => 'agents_api; # HERE', 'not allowed' ],
         [ 'API without agents_auth', auth => '# HERE?', 'agents_auth token' ],
         [ 'auth unknown', auth => "\nagents_auth basic; # HERE",
-          'agents_auth token.*agents_auth variables' ],
+          'agents_auth token.*agents_auth jwt jwks=.*agents_auth variables' ],
         [ 'auth token with more', auth => "\nagents_auth token x; # HERE",
           'agents_auth token' ],
         [ 'auth variables with two', auth => "\nagents_auth variables"

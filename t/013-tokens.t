@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use HTTP::Tiny;
+use Time::HiRes qw(time);
 use AgentsTest;
 
 for my $store (AgentsTest->stores) {
@@ -18,10 +19,16 @@ for my $store (AgentsTest->stores) {
     $t->{http_client} = HTTP::Tiny->new(keep_alive => 0);
     $t->start;
 
+    # a revoked token that is known takes its time: asked again at the end
+    my $revoked = $store eq (AgentsTest->stores)[0] && revoked($t);
+
     subtest "permissions on $store" => sub { permissions($t) };
     subtest "the end of a token on $store" => sub { ends($t) };
     subtest "a token's forms on $store" => sub { forms($t) };
     subtest "ids and variables of the log on $store" => sub { logged($t) };
+
+    subtest 'the end of a revoked token' => sub { forgotten($t, @$revoked) }
+        if $revoked;
 
     $t->clean("$store: nginx stopped, no error logged");
 }
@@ -98,6 +105,41 @@ sub ends {
                JSON::PP::decode_json($t->ctl(qw(token list --json)));
     $t->ctl('token', 'revoke', $id);
     is $get->()->{status}, 401, 'a revoked token is unknown';
+    return;
+}
+
+
+# A token that every worker has seen, and when it was revoked.
+sub revoked {
+    my ($t) = @_;
+    my $token = $t->ctl(qw(token create --company acme --user rex
+                           --permission read));
+    for (1 .. 20) {
+        my $status = $t->get('/agents/conversations', token => $token)
+                       ->{status};
+        die "a new token: $status\n" unless $status == 200;
+    }
+    my ($found) = grep { $_->{user_id} eq 'rex' }
+                  @{JSON::PP::decode_json($t->ctl(qw(token list --json)))};
+    $t->ctl('token', 'revoke', $found->{id});
+    return [ $token, time ];
+}
+
+
+sub forgotten {
+    my ($t, $token, $revoked) = @_;
+    my ($late, $answer) = (0);
+
+    $t->wait_for(20, sub {
+        my $begun = time;
+        $answer = $t->get('/agents/conversations', token => $token);
+        $late++ if $answer->{status} == 200 && $begun > $revoked + 10.2;
+        return $begun > $revoked + 10.2;
+    });
+    is $late, 0, 'no worker takes it 10 s later';
+    is $answer->{status}, 401, 'it is refused';
+    is $answer->{headers}{'www-authenticate'}, 'Bearer error="invalid_token"',
+       'invalid_token';
     return;
 }
 

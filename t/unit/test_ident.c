@@ -72,6 +72,28 @@ test_is_uuid(void)
 
 
 static void
+test_is_owner(void)
+{
+    char  text[NGX_HTTP_AGENTS_OWNER_MAX + 1];
+
+    memset(text, 'x', sizeof(text));
+
+    unit(ngx_http_agents_ident_is_owner("a", 1)
+         && ngx_http_agents_ident_is_owner("A & B \"Co\"\n", 11)
+         && ngx_http_agents_ident_is_owner("m\xc3\xbcller", 7)
+         && ngx_http_agents_ident_is_owner(text, sizeof(text) - 1),
+         "companies and users");
+    unit(!ngx_http_agents_ident_is_owner("", 0)
+         && !ngx_http_agents_ident_is_owner("a\0b", 3)
+         && !ngx_http_agents_ident_is_owner("\xff", 1)
+         && !ngx_http_agents_ident_is_owner("ann\xc3", 4)
+         && !ngx_http_agents_ident_is_owner("ann\xc0\x80", 5)
+         && !ngx_http_agents_ident_is_owner(text, sizeof(text)),
+         "none of them");
+}
+
+
+static void
 test_time(void)
 {
     char    out[NGX_HTTP_AGENTS_TIME_LEN + 1];
@@ -213,6 +235,7 @@ main(void)
 {
     test_uuid();
     test_is_uuid();
+    test_is_owner();
     test_time();
     test_digests();
     test_buffer();

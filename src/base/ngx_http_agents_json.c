@@ -8,6 +8,9 @@
 /* So many bytes of a token stand in a fault. */
 #define NGX_HTTP_AGENTS_JSON_NAMED  80
 
+/* Of what the store holds: deeper than anything that is written to it. */
+#define NGX_HTTP_AGENTS_JSON_LOAD_DEPTH  512
+
 
 static json_t *ngx_http_agents_json_repaired(const char *data, size_t len,
     int cut, int depth, ngx_http_agents_json_fault_t *fault);
@@ -86,7 +89,8 @@ ngx_http_agents_json_repaired(const char *data, size_t len, int cut, int depth,
     }
 
     value = ngx_http_agents_json_decode((buf.data != NULL) ? buf.data : "",
-                                        buf.len, JSON_DECODE_ANY, depth,
+                                        buf.len,
+                                        JSON_DECODE_ANY|JSON_ALLOW_NUL, depth,
                                         fault);
     ngx_http_agents_buf_free(&buf);
 
@@ -94,10 +98,41 @@ ngx_http_agents_json_repaired(const char *data, size_t len, int cut, int depth,
 }
 
 
+/* Kept numbers are few: the reader that keeps them is asked last. */
+
 json_t *
 ngx_http_agents_json_load(const char *data, size_t len)
 {
-    return json_loadb(data, len, JSON_DECODE_ANY, NULL);
+    json_t                        *value;
+    json_error_t                   error;
+    ngx_http_agents_json_fault_t   fault;
+
+    value = json_loadb(data, len, JSON_DECODE_ANY, &error);
+
+    if (value != NULL
+        || json_error_code(&error) != json_error_numeric_overflow)
+    {
+        return value;
+    }
+
+    return ngx_http_agents_json_parse_foreign(data, len,
+                                       NGX_HTTP_AGENTS_JSON_LOAD_DEPTH,
+                                       &fault);
+}
+
+
+const char *
+ngx_http_agents_json_kept(const json_t *value)
+{
+    const char  *text;
+
+    if (!json_is_string(value) || json_string_length(value) < 2) {
+        return NULL;
+    }
+
+    text = json_string_value(value);
+
+    return (*text == '\0') ? text + 1 : NULL;
 }
 
 
@@ -296,7 +331,7 @@ ngx_http_agents_json_string(const json_t *object, const char *key, size_t *len)
 
     value = json_object_get(object, key);
 
-    if (!json_is_string(value)) {
+    if (!json_is_string(value) || ngx_http_agents_json_kept(value) != NULL) {
         return NULL;
     }
 
@@ -380,7 +415,8 @@ ngx_http_agents_json_type_name(const json_t *value)
         return "an array";
 
     case JSON_STRING:
-        return "a string";
+        return (ngx_http_agents_json_kept(value) != NULL) ? "a number"
+                                                          : "a string";
 
     case JSON_INTEGER:
         return "an integer";

@@ -42,10 +42,9 @@ json_t *ngx_http_agents_json_parse(const char *data, size_t len,
 /*
  * Reads what a model or an MCP server sent, forgiving what does no harm: a
  * byte order mark, a repeated key (the last one wins), broken UTF-8, lone
- * surrogates and U+0000 in strings, which become U+FFFD, integers beyond 64
- * bits, which become reals, and reals beyond the range, which become the
- * largest; nesting up to "depth".  A new reference, or NULL with *fault
- * filled.
+ * surrogates and U+0000 in strings, which become U+FFFD, and numbers that
+ * jansson cannot hold, which are kept (see below); nesting up to "depth".  A
+ * new reference, or NULL with *fault filled.
  */
 json_t *ngx_http_agents_json_parse_foreign(const char *data, size_t len,
     int depth, ngx_http_agents_json_fault_t *fault);
@@ -69,7 +68,16 @@ void ngx_http_agents_json_repair(ngx_http_agents_buf_t *buf, const char *data,
 json_t *ngx_http_agents_json_load(const char *data, size_t len);
 
 /*
- * Members by name.  string: NULL if absent or no string (*len may be NULL);
+ * The text of a number that was kept as it came, since it has more than 64
+ * bits or is beyond a double's range; NULL for any other value.  Such a value
+ * is a JSON string for jansson, of U+0000 and the number's text: no string
+ * from outside has a U+0000.  It is written as the number that it was.
+ */
+const char *ngx_http_agents_json_kept(const json_t *value);
+
+/*
+ * Members by name.  string: NULL if absent or no string, a kept number
+ * included (*len may be NULL);
  * object, array: borrowed references, NULL if absent or of another type;
  * integer: "otherwise" if absent or no integer.
  */

@@ -9,8 +9,9 @@
 #define NGX_HTTP_AGENTS_JSON_ESCAPED      "\\ufffd"
 #define NGX_HTTP_AGENTS_JSON_REPLACEMENT  "\xef\xbf\xbd"
 
-/* What a real beyond the range becomes. */
-#define NGX_HTTP_AGENTS_JSON_LARGEST      "1.7976931348623157e308"
+/* What stands around a number that is kept. */
+#define NGX_HTTP_AGENTS_JSON_KEPT_BEGIN   "\"\\u0000"
+#define NGX_HTTP_AGENTS_JSON_KEPT_END     "\""
 
 
 static const char *ngx_http_agents_json_repair_string(
@@ -206,6 +207,7 @@ ngx_http_agents_json_repair_number(ngx_http_agents_buf_t *buf, const char *p,
     const char *end)
 {
     size_t       offset;
+    unsigned     fits;
     const char  *start, *first, *last;
 
     start = p;
@@ -217,29 +219,25 @@ ngx_http_agents_json_repair_number(ngx_http_agents_buf_t *buf, const char *p,
 
     ngx_http_agents_buf_add(buf, start, (size_t) (p - start));
 
-    if (last == first || (*first == '0' && last - first > 1)) {
+    if (last == first || (*first == '0' && last - first > 1) || buf->failed) {
         return p;   /* no number */
     }
 
     if (p == last) {
+        fits = ngx_http_agents_json_repair_fits(first,
+                                                (size_t) (last - first),
+                                                *start == '-');
 
-        if (ngx_http_agents_json_repair_fits(first, (size_t) (last - first),
-                                             *start == '-'))
-        {
-            return p;
-        }
-
-        ngx_http_agents_buf_adds(buf, ".0");
+    } else {
+        fits = !isinf(strtod(buf->data + offset, NULL));
     }
 
-    if (!buf->failed && isinf(strtod(buf->data + offset, NULL))) {
+    if (!fits) {
         buf->len = offset;
 
-        if (*start == '-') {
-            ngx_http_agents_buf_addc(buf, '-');
-        }
-
-        ngx_http_agents_buf_adds(buf, NGX_HTTP_AGENTS_JSON_LARGEST);
+        ngx_http_agents_buf_adds(buf, NGX_HTTP_AGENTS_JSON_KEPT_BEGIN);
+        ngx_http_agents_buf_add(buf, start, (size_t) (p - start));
+        ngx_http_agents_buf_adds(buf, NGX_HTTP_AGENTS_JSON_KEPT_END);
     }
 
     return p;

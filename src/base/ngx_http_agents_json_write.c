@@ -59,6 +59,8 @@ static void
 ngx_http_agents_json_put_value(ngx_http_agents_buf_t *buf,
     const json_t *value, unsigned sorted)
 {
+    const char  *kept;
+
     if (value == NULL) {
         ngx_http_agents_buf_adds(buf, "null");
         return;
@@ -81,8 +83,16 @@ ngx_http_agents_json_put_value(ngx_http_agents_buf_t *buf,
         break;
 
     case JSON_STRING:
-        ngx_http_agents_json_put_string(buf, json_string_value(value),
-                                        json_string_length(value));
+        kept = ngx_http_agents_json_kept(value);
+
+        if (kept != NULL) {
+            ngx_http_agents_buf_adds(buf, kept);
+
+        } else {
+            ngx_http_agents_json_put_string(buf, json_string_value(value),
+                                            json_string_length(value));
+        }
+
         break;
 
     case JSON_INTEGER:

@@ -238,7 +238,7 @@ static void
 ngx_http_agents_schema_check_number(const json_t *value,
     const ngx_http_agents_path_t *path, ngx_http_agents_faults_t *faults)
 {
-    if (!json_is_number(value)) {
+    if (!json_is_number(value) && ngx_http_agents_json_kept(value) == NULL) {
         ngx_http_agents_faults_add(faults, path, NGX_HTTP_AGENTS_SCHEMA_SLUG,
                                    "\"%s\" must be a number", path->key);
     }

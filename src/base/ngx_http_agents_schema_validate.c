@@ -188,7 +188,13 @@ ngx_http_agents_schema_is(const char *type, const json_t *value)
         return (strcmp(type, "array") == 0);
 
     case JSON_STRING:
-        return (strcmp(type, "string") == 0);
+        if (ngx_http_agents_json_kept(value) == NULL) {
+            return (strcmp(type, "string") == 0);
+        }
+
+        /* so large that it is an integer, however it is written */
+
+        /* fall through */
 
     case JSON_INTEGER:
         return (strcmp(type, "integer") == 0 || strcmp(type, "number") == 0);
@@ -372,7 +378,7 @@ ngx_http_agents_schema_minimum(const json_t *rule, const json_t *schema,
 {
     (void) schema;
 
-    if (!json_is_number(value)
+    if (!ngx_http_agents_schema_is("number", value)
         || ngx_http_agents_schema_number(value)
            >= ngx_http_agents_schema_number(rule))
     {
@@ -391,7 +397,7 @@ ngx_http_agents_schema_maximum(const json_t *rule, const json_t *schema,
 {
     (void) schema;
 
-    if (!json_is_number(value)
+    if (!ngx_http_agents_schema_is("number", value)
         || ngx_http_agents_schema_number(value)
            <= ngx_http_agents_schema_number(rule))
     {
@@ -412,7 +418,7 @@ ngx_http_agents_schema_min_length(const json_t *rule, const json_t *schema,
 
     (void) schema;
 
-    if (!json_is_string(value)) {
+    if (!ngx_http_agents_schema_is("string", value)) {
         return 0;
     }
 
@@ -438,7 +444,7 @@ ngx_http_agents_schema_max_length(const json_t *rule, const json_t *schema,
 
     (void) schema;
 
-    if (!json_is_string(value)) {
+    if (!ngx_http_agents_schema_is("string", value)) {
         return 0;
     }
 
@@ -698,8 +704,15 @@ ngx_http_agents_schema_equal_arrays(const json_t *one, const json_t *two)
 static long double
 ngx_http_agents_schema_number(const json_t *value)
 {
+    const char  *kept;
+
     if (json_is_integer(value)) {
         return (long double) json_integer_value(value);
+    }
+
+    kept = ngx_http_agents_json_kept(value);
+    if (kept != NULL) {
+        return strtold(kept, NULL);
     }
 
     return (long double) json_number_value(value);

@@ -207,11 +207,11 @@ ngx_http_agents_mcp_content_describe(json_t *out, const json_t *tool)
     const char  *text;
 
     value = json_object_get(tool, "description");
-    text = json_string_value(value);
+    text = ngx_http_agents_json_string(tool, "description", NULL);
 
     if (text == NULL || *text == '\0') {
         value = json_object_get(tool, "title");
-        text = json_string_value(value);
+        text = ngx_http_agents_json_string(tool, "title", NULL);
     }
 
     if (text == NULL || *text == '\0') {

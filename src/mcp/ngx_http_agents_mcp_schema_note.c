@@ -111,6 +111,10 @@ ngx_http_agents_mcp_schema_idle(const char *name, const json_t *value)
                 >= NGX_HTTP_AGENTS_MCP_SCHEMA_SAFE);
     }
 
+    if (ngx_http_agents_json_kept(value) != NULL) {
+        return 1;
+    }
+
     if (json_is_boolean(value)) {
         return (json_is_false(value) || strcmp(name, "uniqueItems") != 0);
     }
@@ -145,7 +149,7 @@ ngx_http_agents_mcp_schema_note(ngx_http_agents_buf_t *notes,
         return;
     }
 
-    if (json_is_string(value)) {
+    if (json_is_string(value) && ngx_http_agents_json_kept(value) == NULL) {
         ngx_http_agents_buf_add(notes, json_string_value(value),
                                 json_string_length(value));
 

@@ -130,7 +130,11 @@ ngx_http_agents_mcp_schema_type_of(const json_t *value)
         return NGX_HTTP_AGENTS_MCP_SCHEMA_ARRAY;
 
     case JSON_STRING:
-        return NGX_HTTP_AGENTS_MCP_SCHEMA_STRING;
+        if (ngx_http_agents_json_kept(value) == NULL) {
+            return NGX_HTTP_AGENTS_MCP_SCHEMA_STRING;
+        }
+
+        /* fall through */
 
     case JSON_INTEGER:
         return NGX_HTTP_AGENTS_MCP_SCHEMA_NUMBER

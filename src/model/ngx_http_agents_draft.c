@@ -189,7 +189,7 @@ ngx_http_agents_draft_value(ngx_http_agents_draft_t *draft, int64_t index,
         return;
     }
 
-    if (json_is_string(value)) {
+    if (json_is_string(value) && ngx_http_agents_json_kept(value) == NULL) {
         ngx_http_agents_draft_arguments(draft, index, json_string_value(value),
                                         json_string_length(value));
         return;

@@ -15,6 +15,9 @@
 
 #define NGX_HTTP_AGENTS_INFERENCE_REDACTED     "[api key]"
 
+/* How much of a key gives something away. */
+#define NGX_HTTP_AGENTS_INFERENCE_TAIL         4
+
 
 /*
  * Either an attempt is under way (transfer), or the wait for the next one
@@ -82,8 +85,8 @@ static void ngx_http_agents_inference_timer_handler(ngx_event_t *ev);
 static void ngx_http_agents_inference_end(
     ngx_http_agents_inference_t *inference,
     ngx_http_agents_inference_status_e status, ngx_http_agents_buf_t *why);
-static void ngx_http_agents_inference_redact(
-    ngx_http_agents_inference_t *inference, ngx_http_agents_buf_t *text);
+static size_t ngx_http_agents_inference_tail(const ngx_str_t *key,
+    const char *text, size_t len);
 static void ngx_http_agents_inference_free(
     ngx_http_agents_inference_t *inference);
 
@@ -404,7 +407,7 @@ ngx_http_agents_inference_refused(ngx_http_agents_inference_t *inference,
                                                  answer->body_len, &why);
     free(answer->body);
 
-    ngx_http_agents_inference_redact(inference, &why);
+    ngx_http_agents_inference_redact(inference->provider, &why);
 
     lacks = ngx_http_agents_refusal_lacks((int) answer->http_status, why.data);
 
@@ -507,7 +510,7 @@ ngx_http_agents_inference_lost(ngx_http_agents_inference_t *inference,
         break;
     }
 
-    ngx_http_agents_inference_redact(inference, &why);
+    ngx_http_agents_inference_redact(inference->provider, &why);
 
     if (answer->status == NGX_HTTP_AGENTS_TRANSPORT_FAILED
         || answer->status == NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG)
@@ -640,19 +643,18 @@ ngx_http_agents_inference_end(ngx_http_agents_inference_t *inference,
 
 /* Providers are known to repeat a key that they refuse. */
 
-static void
-ngx_http_agents_inference_redact(ngx_http_agents_inference_t *inference,
+void
+ngx_http_agents_inference_redact(const ngx_http_agents_provider_t *provider,
     ngx_http_agents_buf_t *text)
 {
     char                   *p, *found;
-    ngx_str_t              *key;
+    size_t                  len, tail;
+    const ngx_str_t        *key;
     ngx_http_agents_buf_t   clean;
 
-    key = &inference->provider->api_key;
+    key = &provider->api_key;
 
-    if (key->len == 0 || text->data == NULL
-        || ngx_strstr(text->data, key->data) == NULL)
-    {
+    if (key->len == 0 || text->len == 0) {
         return;
     }
 
@@ -669,10 +671,43 @@ ngx_http_agents_inference_redact(ngx_http_agents_inference_t *inference,
         ngx_http_agents_buf_adds(&clean, NGX_HTTP_AGENTS_INFERENCE_REDACTED);
     }
 
-    ngx_http_agents_buf_adds(&clean, p);
+    len = ngx_strlen(p);
+    tail = ngx_http_agents_inference_tail(key, p, len);
+
+    ngx_http_agents_buf_add(&clean, p, len - tail);
+
+    if (tail != 0) {
+        ngx_http_agents_buf_adds(&clean, NGX_HTTP_AGENTS_INFERENCE_REDACTED);
+    }
 
     ngx_http_agents_buf_free(text);
     *text = clean;
+}
+
+
+/* How many bytes at the end of a text, which may have been cut there, are the
+ * beginning of the key; the marks of a cut count with them. */
+
+static size_t
+ngx_http_agents_inference_tail(const ngx_str_t *key, const char *text,
+    size_t len)
+{
+    size_t  n, marks;
+
+    for (marks = 0; marks < len && text[len - marks - 1] == '.'; marks++) {
+        /* void */
+    }
+
+    for (n = ngx_min(key->len, len - marks);
+         n >= NGX_HTTP_AGENTS_INFERENCE_TAIL;
+         n--)
+    {
+        if (ngx_memcmp(text + len - marks - n, key->data, n) == 0) {
+            return n + marks;
+        }
+    }
+
+    return 0;
 }
 
 

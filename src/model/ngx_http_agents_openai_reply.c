@@ -136,7 +136,7 @@ ngx_http_agents_openai_reply_content(ngx_http_agents_draft_t *draft,
 
     content = json_object_get(message, "content");
 
-    if (json_is_string(content)) {
+    if (ngx_http_agents_json_string(message, "content", NULL) != NULL) {
         ngx_http_agents_openai_reply_text(draft,
                                           NGX_HTTP_AGENTS_OPENAI_CONTENT,
                                           content);
@@ -148,7 +148,7 @@ ngx_http_agents_openai_reply_content(ngx_http_agents_draft_t *draft,
         json_array_foreach(content, i, part) {
             text = json_object_get(part, "text");
 
-            if (!json_is_string(text)) {
+            if (ngx_http_agents_json_string(part, "text", NULL) == NULL) {
                 text = json_object_get(part, "refusal");
             }
 
@@ -177,7 +177,7 @@ static void
 ngx_http_agents_openai_reply_text(ngx_http_agents_draft_t *draft,
     int64_t index, const json_t *text)
 {
-    if (json_is_string(text)) {
+    if (json_is_string(text) && ngx_http_agents_json_kept(text) == NULL) {
         ngx_http_agents_draft_text(draft, index, json_string_value(text),
                                    json_string_length(text));
     }

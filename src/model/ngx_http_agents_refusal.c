@@ -192,7 +192,7 @@ ngx_http_agents_refusal_find(ngx_http_agents_refusal_t *refusal,
     refusal->message = ngx_http_agents_json_string(object, "message", NULL);
 
     if (refusal->message == NULL) {
-        refusal->message = json_string_value(error);
+        refusal->message = ngx_http_agents_json_string(root, "error", NULL);
     }
 
     if (refusal->message == NULL) {

@@ -536,7 +536,12 @@ ngx_http_agents_loop_end(ngx_http_agents_loop_t *loop)
                                   "the worker ran out of memory");
     }
 
-    if (!loop->replied) {
+    while ((int64_t) json_array_size(loop->job_ids) > loop->begun) {
+        (void) json_array_remove(loop->job_ids,
+                                 json_array_size(loop->job_ids) - 1);
+    }
+
+    if (!loop->loaded || loop->progress.iterations_used == 0) {
         ngx_http_agents_loop_parts_clear(loop);
         loop->sequence = loop->base_version;
         return;

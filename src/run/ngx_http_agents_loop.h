@@ -108,6 +108,7 @@ typedef struct {
     int64_t                            base_version;
     int64_t                            max_iterations;
     json_t                            *job_ids;
+    int64_t                            begun;       /* inferences */
     ngx_http_agents_run_progress_t     progress;    /* but for job_ids */
 
     /* what the model saw and said, this run's turns last */
@@ -115,8 +116,9 @@ typedef struct {
     int64_t                            sequence;    /* of the last of them */
     int64_t                            turn_sequence;   /* of the last turn */
     unsigned                           named:1;     /* the conversation was */
+    unsigned                           loaded:1;
     unsigned                           payload_written:1;
-    unsigned                           replied:1;   /* the model has, once */
+    unsigned                           replied:1;   /* a reply is a turn */
     unsigned                           resuming:1;  /* from a journal */
 
     /* tools: discovered[i] belongs to mcp_servers[i] */
@@ -205,7 +207,9 @@ void ngx_http_agents_loop_fail(ngx_http_agents_loop_t *loop,
 
 /*
  * Before the last batch: queues what is not yet written (payload, turns, the
- * results that close open calls).  The conversation's version is "sequence".
+ * results that close open calls), and takes the id of an inference that was
+ * not begun back.  The conversation's version is "sequence".  A loop that was
+ * never loaded has nothing to write.
  */
 void ngx_http_agents_loop_end(ngx_http_agents_loop_t *loop);
 

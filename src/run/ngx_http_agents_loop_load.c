@@ -62,6 +62,10 @@ ngx_http_agents_loop_load(ngx_http_agents_loop_t *loop,
         return -1;
     }
 
+    /* a reply that is no turn was one that is asked for once more */
+
+    loop->asked_again = (!loop->replied && loop->progress.iterations_used > 0);
+
     if (!loop->payload_written) {
         message = ngx_http_agents_loop_payload_message(loop->payload);
 
@@ -75,6 +79,7 @@ ngx_http_agents_loop_load(ngx_http_agents_loop_t *loop,
     }
 
     loop->failed = 0;
+    loop->loaded = 1;
 
     return 0;
 }
@@ -98,6 +103,11 @@ ngx_http_agents_loop_load_run(ngx_http_agents_loop_t *loop,
     {
         return -1;
     }
+
+    /* what a predecessor had begun is not known: more than it has replies of */
+
+    loop->begun = (run->epoch > 1) ? (int64_t) json_array_size(loop->job_ids)
+                                   : 0;
 
     loop->created_at = run->created_at;
     loop->takeovers = run->takeovers;

@@ -67,6 +67,7 @@ ngx_http_agents_loop_catalog(ngx_http_agents_loop_t *loop)
     for (i = 0; i < loop->nservers; i++) {
         json_array_foreach(loop->discovered[i], k, tool) {
             wire = ngx_http_agents_json_string(tool, "wire", &len);
+            len = ngx_http_agents_json_characters(wire, len);
 
             if (len > NGX_HTTP_AGENTS_WIRE_NAME_MAX) {
                 ngx_http_agents_loop_fail(loop,

@@ -483,9 +483,15 @@ ngx_http_agents_run_end(ngx_http_agents_run_t *run)
 }
 
 
+/* One that was stopped while it was read has a journal nevertheless. */
+
 static void
 ngx_http_agents_run_end_think(ngx_http_agents_run_t *run)
 {
+    if (run->batch != NULL && run->loop.config == NULL) {
+        (void) ngx_http_agents_loop_load(&run->loop, run->batch);
+    }
+
     run->next = NGX_HTTP_AGENTS_LOOP_FINISH;
     ngx_http_agents_loop_end(&run->loop);
 }
@@ -660,7 +666,7 @@ ngx_http_agents_run_deadline_handler(ngx_event_t *ev)
     ngx_add_timer(ev, run->settings->run_timeout);
 
     ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_TIMEOUT,
-                             "the run took longer than the operator allows");
+                             NGX_HTTP_AGENTS_RUN_TOO_LONG);
 }
 
 

@@ -23,6 +23,10 @@
 #include "ngx_http_agents_inference.h"
 
 
+#define NGX_HTTP_AGENTS_RUN_TOO_LONG                                          \
+    "the run took longer than the operator allows"
+
+
 typedef enum {
     NGX_HTTP_AGENTS_RUN_LOADING = 0,
     NGX_HTTP_AGENTS_RUN_DISCOVERING,
@@ -99,6 +103,8 @@ struct ngx_http_agents_run_s {
     ngx_http_agents_pass_t             pass;
     ngx_event_t                        queue_timer;
     ngx_http_agents_inference_t       *inference;
+    unsigned                           bound:1;     /* the inference, by the
+                                                       run's deadline */
 
     ngx_http_agents_run_call_t        *calls;
     ngx_uint_t                         ncalls;

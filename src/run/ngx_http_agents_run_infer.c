@@ -86,10 +86,16 @@ ngx_http_agents_run_infer_entered(void *data)
     }
 
     run->state = NGX_HTTP_AGENTS_RUN_INFERRING;
+    run->loop.begun = run->loop.progress.iterations_used + 1;
 
     left = (ngx_msec_int_t) (run->deadline.timer.key - ngx_current_msec);
-    left = ngx_min(left, (ngx_msec_int_t) run->settings->inference_timeout);
     left = ngx_max(left, 1);
+
+    run->bound = left <= (ngx_msec_int_t) run->settings->inference_timeout;
+
+    if (!run->bound) {
+        left = run->settings->inference_timeout;
+    }
 
     run->inference = ngx_http_agents_inference_start(run->model->provider,
                                                      &run->loop.request, left,
@@ -134,6 +140,14 @@ ngx_http_agents_run_infer_done(void *data,
 
     ngx_log_error(NGX_LOG_WARN, &run->log, 0, "inference failed: %s",
                   result->message);
+
+    /* the run's own deadline, which its timer did not see first */
+
+    if (result->status == NGX_HTTP_AGENTS_INFERENCE_TIMEOUT && run->bound) {
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_TIMEOUT,
+                                 NGX_HTTP_AGENTS_RUN_TOO_LONG);
+        return;
+    }
 
     incident = ngx_http_agents_run_infer_incident(result->status);
 
@@ -203,6 +217,11 @@ ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run)
     run->next = ngx_http_agents_loop_judge(&run->loop, &run->answer);
 
     ngx_http_agents_answer_clear(&run->answer);
+
+    if (run->loop.incident != NULL) {
+        ngx_http_agents_inference_redact(run->model->provider,
+                                         &run->loop.message);
+    }
 
     if (run->next == NGX_HTTP_AGENTS_LOOP_FINISH) {
         ngx_http_agents_loop_end(&run->loop);

@@ -497,8 +497,18 @@ ngx_http_agents_run_write_end(ngx_http_agents_run_t *run)
     end.error_message.data = loop->incident ? loop->message.data : NULL;
     end.error_message.len = loop->message.len;
 
-    ngx_http_agents_run_add_step(run, batch);
-    ngx_http_agents_run_add_parts(run, batch);
+    if (loop->loaded) {
+        ngx_http_agents_run_add_step(run, batch);
+        ngx_http_agents_run_add_parts(run, batch);
+
+    } else {
+
+        /* what it did cannot be read: no later run may come across it */
+
+        ngx_http_agents_runs_touch(batch, &run->key);
+        ngx_http_agents_runs_drop_parts(batch, &run->key, 0);
+    }
+
     ngx_http_agents_runs_finish(batch, &run->key, &end);
     ngx_http_agents_run_submit(run, batch);
 }

@@ -53,6 +53,7 @@ start(const char *more, const char *choice)
     loop.job_ids = json_array();
     loop.messages = read_json("[{\"role\": \"user\", \"content_blocks\": "
                               "[{\"type\": \"text\", \"text\": \"hi\"}]}]");
+    loop.loaded = 1;
     loop.base_version = 4;
     loop.sequence = 5;
     loop.max_iterations = 2;

@@ -14,7 +14,9 @@ load(const char *path)
     ngx_http_agents_json_fault_t   fault;
 
     data = unit_read(path, &len);
-    value = ngx_http_agents_json_parse(data, len, &fault);
+    value = ngx_http_agents_json_parse_foreign(data, len,
+                                               NGX_HTTP_AGENTS_JSON_DEPTH,
+                                               &fault);
     free(data);
 
     if (value == NULL) {

@@ -61,7 +61,7 @@ UNITS    := $(patsubst t/unit/%.c,$(BUILD)/units/%,$(wildcard t/unit/test_*.c))
 COMPILE   = $(CC) $(WARNINGS) $(FLAGS) $(DEFINES) $(INCLUDES) \
             $$(pkg-config --cflags $(PKGS)) -MMD -MP -c
 
-.PHONY: FORCE all module ctl units run test asan fuzz lint bench soak deps clean
+.PHONY: FORCE all module ctl units run test test-all asan fuzz lint bench soak deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -179,6 +179,12 @@ run: all | $(BUILD)/.deps-run
 
 test: all units | $(BUILD)/.deps-test
 	@perl util/test.pl --build $(BUILD) $(if $(SANITIZE),--sanitize) $(T)
+
+# What a number of workers can change, once more with one and with four.
+test-all: test
+	@AGENTS_TEST_WORKERS="1 4" perl util/test.pl --build $(BUILD) \
+	    $(if $(SANITIZE),--sanitize) \
+	    $(or $(T),$(shell grep -l 'AgentsTest->matrix' t/*.t))
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 test

@@ -7,8 +7,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store);
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m);
     $t->start;
 
     subtest "a text run on $store" => sub { text_run($t) };

@@ -25,10 +25,11 @@ my %model = (
                   . '"session_duration_seconds": 1800}}' } ],
 );
 
-my @stores = AgentsTest->stores;
+my @matrix = AgentsTest->matrix;
 
-for my $store (@stores) {
-    my $t = AgentsTest->new(store => $store, handlers => {
+for my $m (@matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m, handlers => {
         '/v1/chat/completions' => \&model,
         '/mcp' => AgentsTest::Mcp::handler(tools => [ {
             name => 'search_narrative_i_o_knowledge_base',

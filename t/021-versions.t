@@ -1,21 +1,18 @@
 # What keeps a conversation in order: versions, one run at a time, repeated
-# client_op_ids, and many requests at the same moment on both workers.
+# client_op_ids.  Many writers at one instant are in t/033-two-writers.t.
 
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
-use AgentsTest::Burst;
 
-for my $store (AgentsTest->stores) {
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
     # reuseport spreads connections over the workers by itself
-    my $t = AgentsTest->new(store => $store,
-        http => "    log_format pids '\$pid \$request_method \$status';\n"
-                . "    access_log logs/pids.log pids;\n",
+    my $t = AgentsTest->new(%$m,
         replace => { "listen 127.0.0.1:%PORT%;" =>
-                     "listen 127.0.0.1:%PORT% reuseport;" });
-    $t->start;
+                     "listen 127.0.0.1:%PORT% reuseport;" })->start;
 
     subtest "versions on $store" => sub { versions($t) };
     subtest "an active run on $store" => sub { active_run($t) };
@@ -25,9 +22,6 @@ for my $store (AgentsTest->stores) {
     subtest "mismatch on $store" => sub { mismatch($t) };
     subtest "refused ids on $store" => sub { refused($t) };
     subtest "the order of the checks on $store" => sub { order($t) };
-    subtest "20 at once, one version, $store" => sub { one_version($t) };
-    subtest "20 at once, one id, $store" => sub { one_id($t) };
-    subtest "20 conversations at once, $store" => sub { many($t) };
     $t->clean("$store: no error logged");
 }
 
@@ -311,85 +305,5 @@ sub order {
     is_refused(post_run($t, $c, { %$bad, expected_version => 0 }), 409,
                'version-conflict', 'the state comes before configuration');
     $t->finished($run);
-    return;
-}
-
-
-sub workers_used {
-    my ($t, $what) = @_;
-    my %pids;
-    for (split /\n/, AgentsTest::slurp("$t->{prefix}/logs/pids.log")) {
-        $pids{$1}++ if /^(\d+) $what/;
-    }
-    return scalar keys %pids;
-}
-
-
-sub one_version {
-    my ($t) = @_;
-
-    for my $round (1 .. 3) {
-        my $c = $t->conversation;
-        my @answers = burst($t, map {
-            [ 'POST', "/agents/conversations/$c->{id}/runs",
-              $t->run_body($c, script({ text => "n$_", delay => 0.2 })) ]
-        } 1 .. 20);
-
-        my @won = grep { $_->{status} == 202 } @answers;
-        my @lost = grep { $_->{status} == 409 } @answers;
-        is scalar @won, 1, 'one is accepted';
-        is scalar @lost, 19, 'all others are conflicts'
-            or diag join ' ', map { $_->{status} } @answers;
-        is scalar(grep { !defined $_->{json}{current_version} } @lost), 0,
-           'each with current_version';
-        # a late one may find the run at its end already
-        is scalar(grep { $_->{json}{current_version} == 0
-                         && ($_->{json}{active_run_id} || '')
-                            ne $won[0]{json}{id} } @lost), 0,
-           'and the id of the run that won';
-
-        my $run = $t->finished($won[0]{json});
-        is $run->{status}, 'completed', 'that one completes';
-        is scalar @{$t->messages($c)}, 2, 'and is alone in the messages';
-    }
-    is workers_used($t, 'POST 409'), 2, 'both workers took part';
-    return;
-}
-
-
-sub one_id {
-    my ($t) = @_;
-    my $c = $t->conversation;
-    my $body = $t->run_body($c, script({ text => 'once', delay => 0.2 }));
-    $t->mock->forget;
-    my @answers = burst($t, map {
-        [ 'POST', "/agents/conversations/$c->{id}/runs", $body ] } 1 .. 20);
-
-    is scalar(grep { $_->{status} == 202 } @answers), 20, 'all are accepted'
-        or diag join ' ', map { $_->{status} } @answers;
-    my %ids = map { $_->{json}{id} => 1 } grep { $_->{json} } @answers;
-    is scalar keys %ids, 1, 'as one run';
-    is scalar(grep { ($_->{headers}{'idempotency-replayed'} || '') eq 'true' }
-              @answers), 19, 'nineteen are replays';
-
-    is $t->finished((keys %ids)[0])->{final_text}, 'once', 'it completes';
-    is $t->reread($c)->{version}, 2, 'once';
-    is scalar(grep { $_->{path} =~ /completions/ } @{$t->mock->requests}), 1,
-       'the model was asked once';
-    return;
-}
-
-
-sub many {
-    my ($t) = @_;
-    my @c = map { $t->conversation } 1 .. 20;
-    my @answers = burst($t, map {
-        [ 'POST', "/agents/conversations/$_->{id}/runs",
-          $t->run_body($_, "hello $_->{id}") ] } @c);
-    is scalar(grep { $_->{status} == 202 } @answers), 20, 'all are accepted';
-
-    my @wrong = grep { $t->finished($answers[$_]{json})->{final_text}
-                       ne "echo: hello $c[$_]{id}" } 0 .. 19;
-    is_deeply \@wrong, [], 'each gets its own answer';
     return;
 }

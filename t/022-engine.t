@@ -10,25 +10,30 @@ use AgentsTest;
 my $ASK = { name => 'ask', input_schema => { type => 'object',
             properties => { q => { type => 'string' } } } };
 
-my $t = AgentsTest->new->start;
+my $t;
 
-subtest 'the budget' => \&budget;
-subtest 'the budget and caller-declared tools' => \&budget_caller;
-subtest 'a tool that cannot be' => \&unknown_alias;
-subtest 'a tool that the server lacks' => \&unknown_tool;
-subtest 'arguments that are no object' => \&invalid_arguments;
-subtest 'caller-declared, with invalid arguments' => \&invalid_caller;
-subtest 'mixed turns' => \&mixed;
-subtest 'side by side' => \&side_by_side;
-subtest 'job ids and usage' => \&jobs;
-subtest 'failed before a reply' => \&before_reply;
-subtest 'tool_use_ids' => \&ids;
-subtest 'tool_use_ids of another run' => \&ids_across_runs;
-subtest 'replies that are no answer' => \&no_answer;
-subtest 'after a failure' => \&after_failure;
-subtest 'text beside calls' => \&text_beside;
-subtest 'text as it came' => \&texts;
-$t->clean;
+for my $m (AgentsTest->matrix) {
+    my $on = "on $m->{name}";
+    $t = AgentsTest->new(%$m)->start;
+
+    subtest "the budget $on" => \&budget;
+    subtest "the budget and caller-declared tools $on" => \&budget_caller;
+    subtest "a tool that cannot be $on" => \&unknown_alias;
+    subtest "a tool that the server lacks $on" => \&unknown_tool;
+    subtest "arguments that are no object $on" => \&invalid_arguments;
+    subtest "caller-declared, with invalid arguments $on" => \&invalid_caller;
+    subtest "mixed turns $on" => \&mixed;
+    subtest "side by side $on" => \&side_by_side;
+    subtest "job ids and usage $on" => \&jobs;
+    subtest "failed before a reply $on" => \&before_reply;
+    subtest "tool_use_ids $on" => \&ids;
+    subtest "tool_use_ids of another run $on" => \&ids_across_runs;
+    subtest "replies that are no answer $on" => \&no_answer;
+    subtest "after a failure $on" => \&after_failure;
+    subtest "text beside calls $on" => \&text_beside;
+    subtest "text as it came $on" => \&texts;
+    $t->clean("$m->{name}: no error logged");
+}
 
 done_testing;
 

@@ -12,10 +12,7 @@ my $SCHEMA = { type => 'object', additionalProperties => JSON::PP::false,
         n => { type => 'integer', minimum => 1, maximum => 9 },
         s => { type => [ 'string', 'null' ], maxLength => 3 } } };
 
-my $script = AgentsTest::Model::handler();
-
-my $t = AgentsTest->new(handlers => { '/v1/chat/completions' => \&model })
-    ->start;
+my $t = AgentsTest->new->start;
 
 subtest 'a good answer' => \&good;
 subtest 'a fenced answer' => \&fenced;
@@ -30,19 +27,6 @@ subtest 'numbers' => \&numbers;
 $t->clean;
 
 done_testing;
-
-
-# Users send scripts here; what else comes as a user message is the request to
-# mend an answer, and does not begin a new round.
-sub model {
-    my ($req) = @_;
-    my @messages = grep {
-        $_->{role} ne 'user'
-        || AgentsTest::Model::text_of($_->{content}) =~ /^\{"script"/
-    } @{$req->{json}{messages}};
-    return $script->({ %$req, json => { %{$req->{json}},
-                                        messages => \@messages } });
-}
 
 
 sub play {

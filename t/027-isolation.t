@@ -10,8 +10,9 @@ use AgentsTest;
 my @OTHERS = ({ user => 'bob' }, { user => 'ann', company => 'rival' },
               { user => 'ANN' }, { user => 'ann', company => 'acme ' });
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store)->start;
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m)->start;
     my $c = $t->conversation(name => 'secret', tools => [ { name => 'ask',
         input_schema => { type => 'object' } } ]);
     my $run = $t->finished($t->run($c, script({ tools => [ [ 'ask', {},

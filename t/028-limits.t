@@ -6,8 +6,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store,
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m,
                             location => 'agents_max_runs_per_user 2;');
     $t->start;
     subtest "two runs at a time on $store" => sub { two($t) };

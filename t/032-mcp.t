@@ -37,8 +37,9 @@ my %say = (
                      'Content-Type' => 'application/json' } } },
 );
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store, handlers => {
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m, handlers => {
         map({ my $name = $_; ("/say/$name" => sub { say_it($_[0], $name) }) }
             keys %say),
         '/named' => AgentsTest::Mcp::handler(tools => named()),
@@ -51,7 +52,7 @@ for my $store (AgentsTest->stores) {
     subtest "a lost session on $store" => sub { lost($t) };
     subtest "pages of tools on $store" => sub { pages($t) };
 
-    if ($store eq 'sqlite') {
+    if ($m->{store} eq 'sqlite') {
         subtest 'ways to answer' => sub { ways($t) };
         subtest 'odd names' => sub { names($t) };
         subtest 'a name that is too long' => sub { long($t) };

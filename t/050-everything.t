@@ -19,8 +19,9 @@ my $server = AgentsTest::Npm->node($port, { PORT => $port },
 my @MCP = (mcp_servers => [ { alias => 'all',
                               url => "http://127.0.0.1:$port/mcp" } ]);
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store)->start;
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m)->start;
     subtest "its tools on $store" => sub { tools($t) };
     subtest "echo and get-sum on $store" => sub { calls($t) };
     subtest "what it refuses on $store" => sub { refused($t) };

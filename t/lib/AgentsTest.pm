@@ -6,8 +6,8 @@ package AgentsTest;
 #     use lib "$FindBin::Bin/lib";
 #     use AgentsTest;                          # Test::More comes with it
 #
-#     for my $store (AgentsTest->stores) {     # sqlite, and postgres if it is
-#         my $t = AgentsTest->new(store => $store);     # there
+#     for my $m (AgentsTest->matrix) {         # sqlite, and postgres if it is
+#         my $t = AgentsTest->new(%$m);        # there: $m->{name} says which
 #         $t->start;
 #         my $conv = $t->conversation;                    # POST, 201
 #         my $run = $t->run($conv, 'hello');              # POST, 202
@@ -44,7 +44,8 @@ package AgentsTest;
 # (undef: none), headers.  An answer is {status, headers, content, json}.
 #
 # Environment: AGENTS_BUILD (default "build"), TEST_NGINX_BINARY,
-# AGENTS_TEST_STORES (default: both), AGENTS_KEEP=1 leaves the folder.
+# AGENTS_TEST_STORES (default: both), AGENTS_TEST_WORKERS (of matrix(), a list
+# such as "1 4"), AGENTS_KEEP=1 leaves the folder.
 
 use strict;
 use warnings;
@@ -89,6 +90,21 @@ sub script { return AgentsTest::Model::script(@_) }
 sub stores {
     return split /[ ,]+/, $ENV{AGENTS_TEST_STORES} if $ENV{AGENTS_TEST_STORES};
     return ('sqlite', AgentsTest::Postgres::available() ? 'postgres' : ());
+}
+
+
+# Each store with each number of workers: what new() takes.  Without the
+# environment's word they are two, or as many as the test says.
+sub matrix {
+    my ($class, @workers) = @_;
+    @workers = split /[ ,]+/, $ENV{AGENTS_TEST_WORKERS}
+        if $ENV{AGENTS_TEST_WORKERS};
+    @workers = (2) unless @workers;
+
+    return map { my $store = $_; map { {
+        store => $store, workers => $_,
+        name => $store . (@workers > 1 || $_ != 2 ? ", $_ workers" : ''),
+    } } @workers } $class->stores;
 }
 
 

@@ -26,6 +26,10 @@ package AgentsTest::Model;
 #                                         for, which it is as a rule
 #     pace     => seconds                 before each event of a stream
 #
+# A prompt that a strict provider would refuse gets a 400 that says why: calls
+# without their results right behind them, results without a call, two turns of
+# one role, a last word of the model's.
+#
 # After the last entry the model says "done".  When it is asked for a title it
 # answers { title => ... } of the options, or "A Title".  Options of handler():
 # delay => seconds for all replies, usage => 1 for plain counts.
@@ -57,6 +61,11 @@ sub handler {
         return completion({ text => $options{title} || 'A Title' }, $body)
             if is_title($body);
 
+        if (my $why = invalid(@{$body->{messages}})) {
+            return { status => 400, json => { error => {
+                     message => "invalid prompt: $why" } } };
+        }
+
         my ($text, $round) = position($body->{messages});
         my $plan = eval { $json->decode($text) };
         my $entry = { text => "echo: $text" };
@@ -76,6 +85,40 @@ sub handler {
         return $entry if $entry->{status} && $entry->{status} != 200;
         return completion($entry, $body);
     };
+}
+
+
+# Why a strict provider would refuse the messages, or nothing.
+sub invalid {
+    my (@messages) = @_;
+    my ($last, %seen) = ('');
+    my @open;
+
+    for my $message (grep { $_->{role} ne 'system' } @messages) {
+        my $role = $message->{role};
+
+        if ($role eq 'tool') {
+            my $id = shift @open;
+            return "a result out of place: $message->{tool_call_id}"
+                unless defined $id && $id eq $message->{tool_call_id};
+
+        } else {
+            return "no result for @open" if @open;
+            return "two turns of $role" if $role eq $last;
+            return 'it does not begin with the user'
+                if $last eq '' && $role ne 'user';
+        }
+
+        if ($role eq 'assistant') {
+            @open = map { $_->{id} } @{$message->{tool_calls} || []};
+            return 'an id that came before' if grep { $seen{$_}++ } @open;
+            return 'an empty turn'
+                unless @open || length text_of($message->{content});
+        }
+        $last = $role;
+    }
+    return @open ? "no result for @open"
+         : $last !~ /^(?:user|tool)$/ ? "it ends with $last" : undef;
 }
 
 
@@ -103,14 +146,17 @@ sub pick {
 }
 
 
-# The last user message's text, and how many replies have followed it.
+# The last user message's text, and how many replies have followed it.  The
+# module's own request to mend an answer is none of the user's.
 sub position {
     my ($messages) = @_;
     my ($text, $round) = ('', 0);
 
     for (@$messages) {
         if ($_->{role} eq 'user') {
-            ($text, $round) = (text_of($_->{content}), 0);
+            ($text, $round) = (text_of($_->{content}), 0)
+                unless text_of($_->{content})
+                       =~ /^Your reply does not match the required schema/;
         } elsif ($_->{role} eq 'assistant') {
             $round++;
         }

@@ -218,6 +218,29 @@ sub replay {
     is $again->{json}{id}, $run->{id}, 'the same run';
     is $t->reread($c)->{version}, 2, 'it ran once';
 
+    my $other_run = $t->run($t->reread($c), script({ text => 'x',
+        delay => 0.4, tools => [ [ 'ask', {}, 'a' ] ] }),
+        config_override => { tools => [ { name => 'ask', description => undef,
+            input_schema => { type => 'object', title => 'T' } } ] });
+    is post_run($t, $c, $body)->{json}{id}, $run->{id},
+       'it answers while another run is active';
+    is $t->finished($other_run)->{status}, 'requires_action', 'which pauses';
+    is post_run($t, $c, $body)->{json}{id}, $run->{id},
+       'and while calls wait';
+
+    my $answer = $t->run_body($t->reread($c), outputs('a'));
+    my $resumed = $t->finished(post_run($t, $c, $answer)->{json});
+    is post_run($t, $c, { %$answer, payload => { kind => 'tool_outputs',
+        outputs => [ { is_error => JSON::PP::false, tool_use_id => 'a',
+                       content => 'of a' } ] }, config_override => {} })
+       ->{json}{id}, $resumed->{id}, 'a default that is spelled out';
+    is post_run($t, $c, { client_op_id => $other_run->{client_op_id},
+        expected_version => 0, payload => $other_run->{payload},
+        config_override => { tools => [ {
+            input_schema => { title => 'T', type => 'object' },
+            name => 'ask' } ] } })->{json}{id}, $other_run->{id},
+       'and one that is left out';
+
     my $other = $t->conversation;
     my $elsewhere = post_run($t, $other, { %$body, expected_version => 0 });
     isnt $elsewhere->{json}{id}, $run->{id},

@@ -25,6 +25,7 @@ for my $m (AgentsTest->matrix) {
     subtest "mixed turns $on" => \&mixed;
     subtest "side by side $on" => \&side_by_side;
     subtest "job ids and usage $on" => \&jobs;
+    subtest "numbers $on" => \&numbers;
     subtest "failed before a reply $on" => \&before_reply;
     subtest "tool_use_ids $on" => \&ids;
     subtest "tool_use_ids of another run $on" => \&ids_across_runs;
@@ -283,10 +284,19 @@ sub mixed {
     is $answered->{is_error}, JSON::PP::true, 'is_error is kept';
     is_deeply [ map { $_->{text} } @{$answered->{content}} ],
               [ 'no, ', 'declined' ], 'text blocks, too';
-    my @results = grep { $_->{role} eq 'tool' }
-                  @{(prompts())[-1]{messages}};
-    is_deeply [ sort map { $_->{tool_call_id} } @results ],
-              [ qw(a1 m1 m2 m3) ], 'the provider sees all results together';
+    my @prompt = @{(prompts())[-1]{messages}};
+    is_deeply [ map { $_->{role} } @prompt ],
+              [ qw(user assistant tool tool tool tool) ],
+              'the provider sees the results together';
+    is_deeply [ map { $_->{tool_call_id} } @prompt[2 .. 5] ],
+              [ qw(m1 a1 m2 m3) ], 'in call order';
+    is_deeply [ map { $_->{content} } @prompt[2, 3, 5] ],
+              [ 'one', "Error: no, \n\ndeclined", 'two' ], 'each with its own';
+    is_deeply [ map { [ $_->{role}, $_->{run_id} eq $next->{id} ? 2 : 1 ] }
+                @$messages ],
+              [ [ user => 1 ], [ assistant => 1 ], [ tool => 1 ],
+                [ tool => 2 ], [ assistant => 2 ] ],
+              'in the messages they are two turns, of two runs';
     return;
 }
 
@@ -336,6 +346,39 @@ sub jobs {
     is $now->{iterations_used}, 0, 'an iteration when it is over';
     is $now->{finished_at}, undef, 'no finished_at yet';
     $t->finished($run);
+    return;
+}
+
+
+# What 64 bits do not hold passes through on all its ways.
+sub numbers {
+    my $text = '{"text":"x","i":123456789012345678901234567890,"d":0.7,'
+               . '"e":1e21}';
+    $t->mock->forget;
+    my ($run, $c) = play([ { tools => [ [ 'mcp-echo', $text, 'm1' ],
+                                        [ 'ask', $text, 'a1' ] ] },
+                           { text => 'x' } ], mcp => '', tools => [ $ASK ]);
+    is $run->{status}, 'requires_action', 'a call each';
+
+    my $path = "/agents/conversations/$c->{id}/messages";
+    my %seen = (
+        'pending_tool_calls' => $t->get("/agents/runs/$run->{id}")->{content},
+        'the messages' => $t->get($path)->{content},
+        'the MCP call' => (tool_calls())[0]{body},
+    );
+    $t->finished($t->run($c, { kind => 'tool_outputs', outputs => [
+        { tool_use_id => 'a1', content => 'y' } ] }));
+    my ($request) = grep { $_->{path} =~ /completions/ }
+                    reverse @{$t->mock->requests};
+    ($seen{'the next prompt'} = $request->{body}) =~ s/\\"/"/g;
+
+    for my $where (sort keys %seen) {
+        for my $number ('"i":123456789012345678901234567890', '"d":0.7',
+                        '"e":1e+21')
+        {
+            like $seen{$where}, qr/\Q$number\E[,}]/, "$number in $where";
+        }
+    }
     return;
 }
 

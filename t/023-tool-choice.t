@@ -238,6 +238,19 @@ sub cannot_be_forced {
     is_deeply [ map { $_->{role} } @{$t->messages($c)} ],
               [ qw(user assistant tool assistant) ],
               'which is in no message';
+
+    $c = $t->conversation(model => 'stubborn', tools => [ $ASK ]);
+    $t->mock->forget;
+    $run = start($c, { %FORCE, name => 'ask' }, { text => 'not yet',
+                 times => 1 }, { tools => [ [ 'ask', {} ] ] });
+    is $run->{status}, 'requires_action', 'one that does the second time';
+    is_deeply [ map { tool_names($_) } prompts() ], [ [ 'ask' ], [ 'ask' ] ],
+              'offered alone both times';
+
+    $c = $t->conversation(model => 'stubborn', tools => [ $ASK ]);
+    $run = start($c, { %FORCE, name => 'ask' }, { text => 'no' });
+    is $run->{error}{type}, 'AgentLoopToolChoiceNotFollowed', 'that never does';
+    is $run->{iterations_used}, 2, 'after two replies';
     return;
 }
 

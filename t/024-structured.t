@@ -223,14 +223,17 @@ sub forced_tool {
 
 sub numbers {
     my $schema = { type => 'object', properties => {
-        map { $_ => { type => 'number' } } qw(a b c d) },
+        map { $_ => { type => 'number' } } qw(a b c d e f) },
         required => [ 'a' ] };
-    my $text = '{"a": 0.7, "b": 1e21, "c": 9007199254740993, "d": 0.1}';
+    my $text = '{"a": 0.7, "b": 1e21, "c": 9007199254740993, "d": 0.1,'
+               . ' "e": 18446744073709551616, "f": 1E400}';
     my ($run, $c) = play($schema, [ { text => $text } ], temperature => 0.7);
     my $raw = $t->get("/agents/runs/$run->{id}")->{content};
     like $raw, qr/"a":\s*0\.7\b[^0-9]/, '0.7 stays 0.7';
     like $raw, qr/"b":\s*1(?:\.0)?e\+?21\b/i, '1e21';
     like $raw, qr/"c":\s*9007199254740993\b/, 'an integer over 2^53';
+    like $raw, qr/"e":\s*18446744073709551616\b/, 'one over 2^64';
+    like $raw, qr/"f":\s*1E400\b/, 'a real beyond a double';
     like $raw, qr/"temperature":\s*0\.7\b[^0-9]/, 'temperature';
     return;
 }

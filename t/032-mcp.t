@@ -253,6 +253,7 @@ sub long {
         url => $t->mock->url('/long') } ]);
     $run = $t->finished($t->run($c, 'x'));
     is $run->{error}{type}, 'AgentLoopToolNameTooLong', 'over 64 is not';
+    is_deeply $run->{submitted_inference_job_ids}, [], 'no job was begun';
     is $run->{error}{title}, 'Tool wire name too long', 'title';
     like $run->{error}{message}, qr/four-xxx/, 'the tool is named';
     return;

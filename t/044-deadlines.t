@@ -110,6 +110,7 @@ sub queue {
         or diag explain $second->{error};
     is $second->{error}{title}, 'Queue Timeout', 'title';
     is $second->{iterations_used}, 0, 'no iteration';
+    is_deeply $second->{submitted_inference_job_ids}, [], 'and none begun';
     is $t->reread($c[1])->{version}, 0, 'nothing is committed';
 
     my $third = $t->run($c[2], 'z');

@@ -184,7 +184,9 @@ ngx_http_agents_mcp_schema_describe(ngx_http_agents_mcp_schema_ctx_t *ctx,
 
     ngx_http_agents_buf_init(&text);
 
-    if (json_is_string(description)) {
+    if (json_is_string(description)
+        && ngx_http_agents_json_kept(description) == NULL)
+    {
         ngx_http_agents_buf_add(&text, json_string_value(description),
                                 json_string_length(description));
         ngx_http_agents_mcp_schema_shorten(&text, 0,

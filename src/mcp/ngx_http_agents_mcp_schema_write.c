@@ -733,6 +733,7 @@ ngx_http_agents_mcp_schema_write_labels(ngx_http_agents_mcp_schema_ctx_t *ctx,
     value = json_object_get(view->keywords, "title");
 
     if (json_string_length(value) != 0
+        && ngx_http_agents_json_kept(value) == NULL
         && json_object_set_new(node, "title",
                                ngx_http_agents_mcp_schema_copy(ctx, value))
            != 0)

@@ -9,7 +9,7 @@
 #define NGX_HTTP_AGENTS_JSON_NAMED  80
 
 /* Of what the store holds: deeper than anything that is written to it. */
-#define NGX_HTTP_AGENTS_JSON_LOAD_DEPTH  512
+#define NGX_HTTP_AGENTS_JSON_LOAD_DEPTH  1200
 
 
 static json_t *ngx_http_agents_json_repaired(const char *data, size_t len,

@@ -1,5 +1,5 @@
 # What keeps a conversation in order: versions, one run at a time, repeated
-# client_op_ids.  Many writers at one instant are in t/033-two-writers.t.
+# client_op_ids.  Many writers at one instant are in t/035-two-writers.t.
 
 use strict;
 use warnings;

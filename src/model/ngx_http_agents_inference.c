@@ -370,7 +370,7 @@ ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
                              draft->why.data ? draft->why.data : "");
 
     ngx_http_agents_inference_stream_free(inference);
-    ngx_http_agents_inference_redact(inference, &why);
+    ngx_http_agents_inference_redact(inference->provider, &why);
     ngx_http_agents_inference_fault(inference, fault, 0, &why);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "ngx_http_agents_draft.h"
 #include "ngx_http_agents_names.h"
+#include "ngx_http_agents_plan.h"
 #include "ngx_http_agents_refusal.h"
 
 
@@ -20,6 +21,12 @@ static json_t *ngx_http_agents_draft_reply_block(
     const ngx_http_agents_protocol_t *protocol,
     const ngx_http_agents_prompt_t *prompt,
     const ngx_http_agents_names_t *names);
+static size_t ngx_http_agents_draft_calls(
+    const ngx_http_agents_draft_t *draft);
+static int ngx_http_agents_draft_is_answer(
+    const ngx_http_agents_draft_block_t *block);
+static json_t *ngx_http_agents_draft_reply_answer(
+    const ngx_http_agents_draft_block_t *block);
 static json_t *ngx_http_agents_draft_reply_call(
     const ngx_http_agents_draft_block_t *block,
     const ngx_http_agents_names_t *names);
@@ -337,8 +344,7 @@ ngx_http_agents_draft_reply(ngx_http_agents_draft_t *draft,
     const ngx_http_agents_prompt_t *prompt, ngx_http_agents_reply_t *reply,
     ngx_http_agents_buf_t *why)
 {
-    int                             called;
-    size_t                          i;
+    size_t                          i, ncalls;
     ngx_http_agents_names_t         names;
     ngx_http_agents_draft_block_t  *block;
 
@@ -356,7 +362,7 @@ ngx_http_agents_draft_reply(ngx_http_agents_draft_t *draft,
     }
 
     reply->blocks = json_array();
-    called = 0;
+    ncalls = ngx_http_agents_draft_calls(draft);
 
     for (i = 0; i < draft->nblocks; i++) {
         block = &draft->blocks[i];
@@ -368,15 +374,17 @@ ngx_http_agents_draft_reply(ngx_http_agents_draft_t *draft,
             continue;
         }
 
-        if (block->kind == NGX_HTTP_AGENTS_DRAFT_CALL) {
-            called = 1;
+        if (block->kind == NGX_HTTP_AGENTS_DRAFT_CALL && block->name == NULL) {
+            ngx_http_agents_buf_adds(why, "a tool call of the reply names no "
+                                     "function");
+            ngx_http_agents_names_free(&names);
+            return -1;
+        }
 
-            if (block->name == NULL) {
-                ngx_http_agents_buf_adds(why, "a tool call of the reply names "
-                                         "no function");
-                ngx_http_agents_names_free(&names);
-                return -1;
-            }
+        /* an answer beside calls is given before their results are known */
+
+        if (ncalls != 0 && ngx_http_agents_draft_is_answer(block)) {
+            continue;
         }
 
         if (draft->failed
@@ -404,7 +412,7 @@ ngx_http_agents_draft_reply(ngx_http_agents_draft_t *draft,
     if (reply->stop == NGX_HTTP_AGENTS_STOP_DONE
         || reply->stop == NGX_HTTP_AGENTS_STOP_TOOL)
     {
-        reply->stop = called ? NGX_HTTP_AGENTS_STOP_TOOL
+        reply->stop = ncalls ? NGX_HTTP_AGENTS_STOP_TOOL
                              : NGX_HTTP_AGENTS_STOP_DONE;
     }
 
@@ -417,12 +425,67 @@ ngx_http_agents_draft_reply(ngx_http_agents_draft_t *draft,
 }
 
 
+/* Calls of tools: an answer that came as one is none. */
+
+static size_t
+ngx_http_agents_draft_calls(const ngx_http_agents_draft_t *draft)
+{
+    size_t  i, n;
+
+    for (n = 0, i = 0; i < draft->nblocks; i++) {
+        n += draft->blocks[i].kind == NGX_HTTP_AGENTS_DRAFT_CALL
+             && !ngx_http_agents_draft_is_answer(&draft->blocks[i]);
+    }
+
+    return n;
+}
+
+
+static int
+ngx_http_agents_draft_is_answer(const ngx_http_agents_draft_block_t *block)
+{
+    return block->kind == NGX_HTTP_AGENTS_DRAFT_CALL && block->name != NULL
+           && strcmp(block->name, NGX_HTTP_AGENTS_PLAN_ANSWER) == 0;
+}
+
+
+/* What stands in its arguments is the text of the reply. */
+
+static json_t *
+ngx_http_agents_draft_reply_answer(const ngx_http_agents_draft_block_t *block)
+{
+    char    *text;
+    size_t   len;
+    json_t  *answer;
+
+    if (block->value == NULL) {
+        return json_pack("{s:s, s:s%}", "type", "text", "text",
+                         block->text.len ? block->text.data : "{}",
+                         block->text.len ? block->text.len : 2);
+    }
+
+    text = ngx_http_agents_json_text(block->value, &len);
+    if (text == NULL) {
+        return NULL;
+    }
+
+    answer = json_pack("{s:s, s:s%}", "type", "text", "text", text, len);
+    free(text);
+
+    return answer;
+}
+
+
 static json_t *
 ngx_http_agents_draft_reply_block(const ngx_http_agents_draft_block_t *block,
     const ngx_http_agents_protocol_t *protocol,
     const ngx_http_agents_prompt_t *prompt,
     const ngx_http_agents_names_t *names)
 {
+    if (ngx_http_agents_draft_is_answer(block)) {
+        return ngx_http_agents_draft_reply_answer(block);
+    }
+
     switch (block->kind) {
 
     case NGX_HTTP_AGENTS_DRAFT_TEXT:

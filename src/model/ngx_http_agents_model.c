@@ -1,6 +1,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "ngx_http_agents_anthropic.h"
 #include "ngx_http_agents_names.h"
 #include "ngx_http_agents_openai.h"
 
@@ -8,6 +9,7 @@
 static const ngx_http_agents_protocol_t *const
     ngx_http_agents_model_protocols[] =
 {
+    &ngx_http_agents_anthropic,
     &ngx_http_agents_openai,
     NULL
 };

@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_agents_draft.h"
+#include "ngx_http_agents_format.h"
 
 
 extern const ngx_http_agents_protocol_t  ngx_http_agents_openai;
@@ -29,13 +30,8 @@ ngx_http_agents_model_fault_e ngx_http_agents_openai_fault_read(int status,
 void ngx_http_agents_openai_fault_event(ngx_http_agents_draft_t *draft,
     const json_t *root);
 
-/*
- * An output schema for response_format.  Where it lies within the subset of
- * strict mode, *strict is set and keywords that the grammar lacks have moved
- * into descriptions; else it is the schema itself.  A new reference, or NULL
- * without memory.
- */
-json_t *ngx_http_agents_openai_format_schema(json_t *schema, int *strict);
+/* What strict mode takes of an output schema. */
+extern const ngx_http_agents_format_rules_t  ngx_http_agents_openai_rules;
 
 
 #endif /* _NGX_HTTP_AGENTS_OPENAI_H_INCLUDED_ */

@@ -1,7 +1,7 @@
 
 /*
- * The chat completions protocol, by data: each file below data/openai/encode
- * is a prompt and the body that it becomes, below decode a body and the reply,
+ * The protocols, by data in a folder of each one's name: a file below encode
+ * is a prompt and the request that it becomes, below decode a body and the reply,
  * below stream the events that bring one, below fault an error and what it
  * means.
  */
@@ -23,6 +23,10 @@ static const char *const  stops[] = {
 static const char *const  faults[] = {
     "fatal", "retry", "context", "filtered"
 };
+
+
+/* The one that is tested. */
+static const ngx_http_agents_protocol_t  *protocol;
 
 
 static json_t *
@@ -103,9 +107,10 @@ test_encode(const char *path, const char *name)
     prompt_read(&prompt, json_object_get(root, "prompt"));
     expected = json_object_get(root, "body");
 
-    unit(ngx_http_agents_openai.encode(&prompt, &request) == 0
-         && strcmp(request.path, "/chat/completions") == 0
-         && request.nheaders == 2, "encode/%s: a request is made", name);
+    unit(protocol->encode(&prompt, &request) == 0 && request.nheaders >= 2,
+         "encode/%s: a request is made", name);
+    unit_text(request.path, ngx_http_agents_json_string(root, "path", NULL),
+              "its path");
 
     body = ngx_http_agents_json_load(request.body, request.body_len);
 
@@ -157,7 +162,7 @@ test_decode(const char *path, const char *name)
 
     ngx_http_agents_buf_init(&text);
 
-    rc = ngx_http_agents_draft_decode(&ngx_http_agents_openai, &prompt, body,
+    rc = ngx_http_agents_draft_decode(protocol, &prompt, body,
                                       len, &reply, &text);
 
     if (why != NULL) {
@@ -186,7 +191,8 @@ test_decode(const char *path, const char *name)
                 == json_integer_value(json_array_get(usage, 1))
              && reply.cache_read_tokens
                 == json_integer_value(json_array_get(usage, 2))
-             && reply.cache_write_tokens == 0,
+             && reply.cache_write_tokens
+                == json_integer_value(json_array_get(usage, 3)),
              "its usage");
     }
 
@@ -253,7 +259,7 @@ stream_feed(ngx_http_agents_stream_t *stream, json_t *deltas,
 {
     size_t  i;
 
-    ngx_http_agents_stream_init(stream, &ngx_http_agents_openai,
+    ngx_http_agents_stream_init(stream, protocol,
                                 deltas ? stream_delta : NULL, deltas);
 
     for (i = 0; i < len; i += step) {
@@ -281,7 +287,7 @@ test_stream_reply(const json_t *root, ngx_http_agents_stream_t *stream,
     prompt_read(&prompt, root);
     ngx_http_agents_buf_init(&why);
 
-    unit(ngx_http_agents_draft_reply(&stream->draft, &ngx_http_agents_openai,
+    unit(ngx_http_agents_draft_reply(&stream->draft, protocol,
                                      &prompt, &reply, &why) == 0,
          "stream/%s: a reply", name);
 
@@ -299,7 +305,9 @@ test_stream_reply(const json_t *root, ngx_http_agents_stream_t *stream,
          && reply.completion_tokens
             == json_integer_value(json_array_get(usage, 1))
          && reply.cache_read_tokens
-            == json_integer_value(json_array_get(usage, 2)),
+            == json_integer_value(json_array_get(usage, 2))
+         && reply.cache_write_tokens
+            == json_integer_value(json_array_get(usage, 3)),
          "its usage");
 
     ngx_http_agents_reply_clear(&reply);
@@ -377,7 +385,7 @@ test_fault(const char *path, const char *name)
 
     ngx_http_agents_buf_init(&why);
 
-    fault = ngx_http_agents_openai.fault(
+    fault = protocol->fault(
                         (int) ngx_http_agents_json_integer(root, "status", 0),
                         body, len, &why);
 
@@ -404,7 +412,8 @@ test_format(const char *path, const char *name)
     expected = json_object_get(root, "wire");
     before = json_deep_copy(schema);
 
-    wire = ngx_http_agents_openai_format_schema(schema, &strict);
+    wire = ngx_http_agents_format_schema(schema, &ngx_http_agents_openai_rules,
+                                         &strict);
 
     unit(strict == json_is_true(json_object_get(root, "strict")),
          "format/%s: strict or not", name);
@@ -511,19 +520,42 @@ test_cut(void)
 int
 main(void)
 {
+    char    folder[64];
+    size_t  i, k;
+
+    static const struct {
+        const char  *name;
+        void       (*test)(const char *path, const char *name);
+    } folders[] = {
+        { "encode", test_encode },
+        { "decode", test_decode },
+        { "stream", test_stream },
+        { "fault", test_fault }
+    };
+
     ngx_http_agents_json_init();
 
-    unit(ngx_http_agents_model_protocol("openai", 6) == &ngx_http_agents_openai
-         && ngx_http_agents_model_protocol("open", 4) == NULL
-         && ngx_http_agents_model_protocol_at(0) == &ngx_http_agents_openai
-         && ngx_http_agents_model_protocol_at(1) == NULL
-         && ngx_http_agents_model_protocol_at(2) == NULL,
-         "the protocol is found by its name");
+    for (i = 0; /* void */ ; i++) {
+        protocol = ngx_http_agents_model_protocol_at(i);
+        if (protocol == NULL) {
+            break;
+        }
 
-    unit(unit_each("openai/encode", ".json", test_encode) > 0, "encode");
-    unit(unit_each("openai/decode", ".json", test_decode) > 0, "decode");
-    unit(unit_each("openai/stream", ".json", test_stream) > 0, "stream");
-    unit(unit_each("openai/fault", ".json", test_fault) > 0, "fault");
+        unit(ngx_http_agents_model_protocol(protocol->name,
+                                            strlen(protocol->name))
+             == protocol, "%s is found by its name", protocol->name);
+
+        for (k = 0; k < sizeof(folders) / sizeof(folders[0]); k++) {
+            (void) snprintf(folder, sizeof(folder), "%s/%s", protocol->name,
+                            folders[k].name);
+            unit(unit_each(folder, ".json", folders[k].test) > 0, "%s",
+                 folder);
+        }
+    }
+
+    unit(i > 1 && ngx_http_agents_model_protocol("open", 4) == NULL,
+         "others are not");
+
     unit(unit_each("openai/format", ".json", test_format) > 0, "format");
 
     test_lacks();

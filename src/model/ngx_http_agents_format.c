@@ -1,53 +1,67 @@
 
 /*
- * Strict mode of response_format holds the model to a schema by a grammar,
- * and takes a subset only: the root is an object, each object closed with all
- * its members required, each value typed.  A schema beyond it is sent without
- * strict mode; the answer is checked in either case.
+ * Providers hold a model to a schema by a grammar, and take a subset of JSON
+ * Schema only: each object closed, each value typed, a bounded depth.  A
+ * schema beyond it is not for the grammar; the answer is checked in either
+ * case.
  */
 
 
 #include <string.h>
-#include "ngx_http_agents_openai.h"
+#include "ngx_http_agents_format.h"
 
 
-#define NGX_HTTP_AGENTS_OPENAI_FORMAT_DEPTH    10
-#define NGX_HTTP_AGENTS_OPENAI_FORMAT_MEMBERS  5000
-#define NGX_HTTP_AGENTS_OPENAI_FORMAT_VALUES   1000
+#define NGX_HTTP_AGENTS_FORMAT_DEPTH    10
+#define NGX_HTTP_AGENTS_FORMAT_MEMBERS  5000
+#define NGX_HTTP_AGENTS_FORMAT_VALUES   1000
 
 
-static int ngx_http_agents_openai_format_fits(const json_t *schema, int depth,
-    size_t *members);
-static int ngx_http_agents_openai_format_union(const json_t *schema, int depth,
-    size_t *members);
-static int ngx_http_agents_openai_format_object(const json_t *schema,
-    int depth, size_t *members);
-static int ngx_http_agents_openai_format_required(const json_t *schema,
+/* What of a schema has been seen so far. */
+typedef struct {
+    size_t  members;
+    size_t  optional;
+    size_t  unions;
+} ngx_http_agents_format_count_t;
+
+
+static int ngx_http_agents_format_fits(const json_t *schema, int depth,
+    ngx_http_agents_format_count_t *count);
+static int ngx_http_agents_format_union(const json_t *schema, int depth,
+    ngx_http_agents_format_count_t *count);
+static int ngx_http_agents_format_object(const json_t *schema,
+    int depth, ngx_http_agents_format_count_t *count);
+static int ngx_http_agents_format_required(const json_t *schema,
     const char *name);
-static int ngx_http_agents_openai_format_allows(const json_t *schema,
+static int ngx_http_agents_format_allows(const json_t *schema,
     const char *type);
-static int ngx_http_agents_openai_format_scalars(const json_t *schema);
-static int ngx_http_agents_openai_format_adapt(json_t *schema);
-static int ngx_http_agents_openai_format_type(json_t *schema);
-static const char *ngx_http_agents_openai_format_type_of(const json_t *value);
-static int ngx_http_agents_openai_format_describe(json_t *schema);
-static void ngx_http_agents_openai_format_note(ngx_http_agents_buf_t *notes,
+static int ngx_http_agents_format_scalars(const json_t *schema);
+static int ngx_http_agents_format_adapt(json_t *schema,
+    const ngx_http_agents_format_rules_t *rules);
+static int ngx_http_agents_format_type(json_t *schema);
+static const char *ngx_http_agents_format_type_of(const json_t *value);
+static int ngx_http_agents_format_describe(json_t *schema,
+    const ngx_http_agents_format_rules_t *rules);
+static void ngx_http_agents_format_note(ngx_http_agents_buf_t *notes,
     const char *text, const json_t *value);
 
 
 json_t *
-ngx_http_agents_openai_format_schema(json_t *schema, int *strict)
+ngx_http_agents_format_schema(json_t *schema,
+    const ngx_http_agents_format_rules_t *rules, int *fits)
 {
-    size_t   members;
-    json_t  *copy;
+    json_t                          *copy;
+    ngx_http_agents_format_count_t   count;
 
-    members = 0;
+    memset(&count, 0, sizeof(ngx_http_agents_format_count_t));
 
-    *strict = json_is_string(json_object_get(schema, "type"))
-              && ngx_http_agents_openai_format_allows(schema, "object")
-              && ngx_http_agents_openai_format_fits(schema, 1, &members);
+    *fits = json_is_string(json_object_get(schema, "type"))
+            && ngx_http_agents_format_allows(schema, "object")
+            && ngx_http_agents_format_fits(schema, 1, &count)
+            && count.members <= NGX_HTTP_AGENTS_FORMAT_MEMBERS
+            && count.optional <= rules->optional_max
+            && count.unions <= rules->union_max;
 
-    if (!*strict) {
+    if (!*fits) {
         return json_incref(schema);
     }
 
@@ -56,7 +70,7 @@ ngx_http_agents_openai_format_schema(json_t *schema, int *strict)
         return NULL;
     }
 
-    if (ngx_http_agents_openai_format_adapt(copy) != 0) {
+    if (ngx_http_agents_format_adapt(copy, rules) != 0) {
         json_decref(copy);
         return NULL;
     }
@@ -66,23 +80,23 @@ ngx_http_agents_openai_format_schema(json_t *schema, int *strict)
 
 
 static int
-ngx_http_agents_openai_format_fits(const json_t *schema, int depth,
-    size_t *members)
+ngx_http_agents_format_fits(const json_t *schema, int depth,
+    ngx_http_agents_format_count_t *count)
 {
     json_t  *items;
 
     if (!json_is_object(schema)
-        || depth > NGX_HTTP_AGENTS_OPENAI_FORMAT_DEPTH)
+        || depth > NGX_HTTP_AGENTS_FORMAT_DEPTH)
     {
         return 0;
     }
 
     if (json_object_get(schema, "anyOf") != NULL) {
         return depth > 1
-               && ngx_http_agents_openai_format_union(schema, depth, members);
+               && ngx_http_agents_format_union(schema, depth, count);
     }
 
-    if (!ngx_http_agents_openai_format_scalars(schema)) {
+    if (!ngx_http_agents_format_scalars(schema)) {
         return 0;
     }
 
@@ -91,16 +105,16 @@ ngx_http_agents_openai_format_fits(const json_t *schema, int depth,
                || json_object_get(schema, "enum") != NULL;
     }
 
-    if (ngx_http_agents_openai_format_allows(schema, "object")
-        && !ngx_http_agents_openai_format_object(schema, depth, members))
+    if (ngx_http_agents_format_allows(schema, "object")
+        && !ngx_http_agents_format_object(schema, depth, count))
     {
         return 0;
     }
 
-    if (ngx_http_agents_openai_format_allows(schema, "array")) {
+    if (ngx_http_agents_format_allows(schema, "array")) {
         items = json_object_get(schema, "items");
 
-        return ngx_http_agents_openai_format_fits(items, depth + 1, members);
+        return ngx_http_agents_format_fits(items, depth + 1, count);
     }
 
     return 1;
@@ -110,8 +124,8 @@ ngx_http_agents_openai_format_fits(const json_t *schema, int depth,
 /* anyOf has to stand for itself: what is beside it may only describe. */
 
 static int
-ngx_http_agents_openai_format_union(const json_t *schema, int depth,
-    size_t *members)
+ngx_http_agents_format_union(const json_t *schema, int depth,
+    ngx_http_agents_format_count_t *count)
 {
     size_t       i;
     json_t      *value;
@@ -125,8 +139,10 @@ ngx_http_agents_openai_format_union(const json_t *schema, int depth,
         }
     }
 
+    count->unions++;
+
     json_array_foreach(json_object_get(schema, "anyOf"), i, value) {
-        if (!ngx_http_agents_openai_format_fits(value, depth + 1, members)) {
+        if (!ngx_http_agents_format_fits(value, depth + 1, count)) {
             return 0;
         }
     }
@@ -136,9 +152,10 @@ ngx_http_agents_openai_format_union(const json_t *schema, int depth,
 
 
 static int
-ngx_http_agents_openai_format_object(const json_t *schema, int depth,
-    size_t *members)
+ngx_http_agents_format_object(const json_t *schema, int depth,
+    ngx_http_agents_format_count_t *count)
 {
+    size_t       optional;
     json_t      *properties, *value;
     const char  *key;
 
@@ -150,29 +167,31 @@ ngx_http_agents_openai_format_object(const json_t *schema, int depth,
         return 0;
     }
 
-    *members += json_object_size(properties);
-
-    if (*members > NGX_HTTP_AGENTS_OPENAI_FORMAT_MEMBERS
-        || json_array_size(json_object_get(schema, "required"))
-           != json_object_size(properties))
-    {
-        return 0;
-    }
+    optional = 0;
 
     json_object_foreach(properties, key, value) {
-        if (!ngx_http_agents_openai_format_required(schema, key)
-            || !ngx_http_agents_openai_format_fits(value, depth + 1, members))
-        {
+
+        if (!ngx_http_agents_format_required(schema, key)) {
+            optional++;
+        }
+
+        if (!ngx_http_agents_format_fits(value, depth + 1, count)) {
             return 0;
         }
     }
 
-    return 1;
+    count->members += json_object_size(properties);
+    count->optional += optional;
+
+    /* what is required has to be declared, too */
+
+    return json_array_size(json_object_get(schema, "required")) + optional
+           == json_object_size(properties);
 }
 
 
 static int
-ngx_http_agents_openai_format_required(const json_t *schema, const char *name)
+ngx_http_agents_format_required(const json_t *schema, const char *name)
 {
     size_t   i;
     json_t  *value;
@@ -190,7 +209,7 @@ ngx_http_agents_openai_format_required(const json_t *schema, const char *name)
 
 
 static int
-ngx_http_agents_openai_format_allows(const json_t *schema, const char *type)
+ngx_http_agents_format_allows(const json_t *schema, const char *type)
 {
     size_t   i;
     json_t  *types, *value;
@@ -216,7 +235,7 @@ ngx_http_agents_openai_format_allows(const json_t *schema, const char *type)
 /* Whether const and enum name plain values, and not too many. */
 
 static int
-ngx_http_agents_openai_format_scalars(const json_t *schema)
+ngx_http_agents_format_scalars(const json_t *schema)
 {
     size_t   i;
     json_t  *values, *value;
@@ -229,7 +248,7 @@ ngx_http_agents_openai_format_scalars(const json_t *schema)
 
     values = json_object_get(schema, "enum");
 
-    if (json_array_size(values) > NGX_HTTP_AGENTS_OPENAI_FORMAT_VALUES) {
+    if (json_array_size(values) > NGX_HTTP_AGENTS_FORMAT_VALUES) {
         return 0;
     }
 
@@ -246,26 +265,27 @@ ngx_http_agents_openai_format_scalars(const json_t *schema)
 /* Fills in types and moves what the grammar lacks, all the way down. */
 
 static int
-ngx_http_agents_openai_format_adapt(json_t *schema)
+ngx_http_agents_format_adapt(json_t *schema,
+    const ngx_http_agents_format_rules_t *rules)
 {
     size_t       i;
     json_t      *value;
     const char  *key;
 
-    if (ngx_http_agents_openai_format_type(schema) != 0
-        || ngx_http_agents_openai_format_describe(schema) != 0)
+    if (ngx_http_agents_format_type(schema) != 0
+        || ngx_http_agents_format_describe(schema, rules) != 0)
     {
         return -1;
     }
 
     json_object_foreach(json_object_get(schema, "properties"), key, value) {
-        if (ngx_http_agents_openai_format_adapt(value) != 0) {
+        if (ngx_http_agents_format_adapt(value, rules) != 0) {
             return -1;
         }
     }
 
     json_array_foreach(json_object_get(schema, "anyOf"), i, value) {
-        if (ngx_http_agents_openai_format_adapt(value) != 0) {
+        if (ngx_http_agents_format_adapt(value, rules) != 0) {
             return -1;
         }
     }
@@ -273,7 +293,7 @@ ngx_http_agents_openai_format_adapt(json_t *schema)
     value = json_object_get(schema, "items");
 
     if (json_is_object(value)) {
-        return ngx_http_agents_openai_format_adapt(value);
+        return ngx_http_agents_format_adapt(value, rules);
     }
 
     return 0;
@@ -283,7 +303,7 @@ ngx_http_agents_openai_format_adapt(json_t *schema)
 /* The types of the values of a const or an enum that has none of its own. */
 
 static int
-ngx_http_agents_openai_format_type(json_t *schema)
+ngx_http_agents_format_type(json_t *schema)
 {
     size_t       i;
     json_t      *value, *types;
@@ -298,7 +318,7 @@ ngx_http_agents_openai_format_type(json_t *schema)
 
     if (value != NULL) {
         return json_object_set_new(schema, "type",
-                    json_string(ngx_http_agents_openai_format_type_of(value)));
+                    json_string(ngx_http_agents_format_type_of(value)));
     }
 
     types = json_array();
@@ -308,14 +328,14 @@ ngx_http_agents_openai_format_type(json_t *schema)
 
     json_array_foreach(json_object_get(schema, "enum"), i, value) {
 
-        if (ngx_http_agents_openai_format_allows(schema,
-                                ngx_http_agents_openai_format_type_of(value)))
+        if (ngx_http_agents_format_allows(schema,
+                                ngx_http_agents_format_type_of(value)))
         {
             continue;
         }
 
         if (json_array_append_new(types,
-                json_string(ngx_http_agents_openai_format_type_of(value)))
+                json_string(ngx_http_agents_format_type_of(value)))
             != 0)
         {
             return -1;
@@ -331,7 +351,7 @@ ngx_http_agents_openai_format_type(json_t *schema)
 
 
 static const char *
-ngx_http_agents_openai_format_type_of(const json_t *value)
+ngx_http_agents_format_type_of(const json_t *value)
 {
     switch (json_typeof(value)) {
 
@@ -355,21 +375,14 @@ ngx_http_agents_openai_format_type_of(const json_t *value)
 
 
 static int
-ngx_http_agents_openai_format_describe(json_t *schema)
+ngx_http_agents_format_describe(json_t *schema,
+    const ngx_http_agents_format_rules_t *rules)
 {
-    int                     rc;
-    size_t                  i;
-    const char             *description;
-    ngx_http_agents_buf_t   notes;
-
-    static const struct {
-        const char  *keyword;
-        const char  *text;
-    } moved[] = {
-        { "minLength", "Least number of characters: " },
-        { "maxLength", "Greatest number of characters: " },
-        { "default", "Default: " }
-    };
+    int                                    rc;
+    json_t                                *value;
+    const char                            *description;
+    ngx_http_agents_buf_t                  notes;
+    const ngx_http_agents_format_moved_t  *moved;
 
     ngx_http_agents_buf_init(&notes);
 
@@ -381,17 +394,19 @@ ngx_http_agents_openai_format_describe(json_t *schema)
 
     rc = 0;
 
-    for (i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
+    for (moved = rules->moved; moved->keyword != NULL; moved++) {
+        value = json_object_get(schema, moved->keyword);
 
-        if (json_object_get(schema, moved[i].keyword) == NULL) {
+        if (value == NULL
+            || (moved->kept != NULL && moved->kept(value)))
+        {
             continue;
         }
 
-        ngx_http_agents_openai_format_note(&notes, moved[i].text,
-                                  json_object_get(schema, moved[i].keyword));
+        ngx_http_agents_format_note(&notes, moved->text, value);
 
         if (notes.failed
-            || json_object_del(schema, moved[i].keyword) != 0
+            || json_object_del(schema, moved->keyword) != 0
             || json_object_set_new(schema, "description",
                                    json_string(notes.data)) != 0)
         {
@@ -407,7 +422,7 @@ ngx_http_agents_openai_format_describe(json_t *schema)
 
 
 static void
-ngx_http_agents_openai_format_note(ngx_http_agents_buf_t *notes,
+ngx_http_agents_format_note(ngx_http_agents_buf_t *notes,
     const char *text, const json_t *value)
 {
     if (notes->len != 0) {

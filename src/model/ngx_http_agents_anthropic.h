@@ -1,0 +1,46 @@
+
+/*
+ * The Messages API of Anthropic, and of those who offer the same.  Pure; any
+ * thread.
+ */
+
+
+#ifndef _NGX_HTTP_AGENTS_ANTHROPIC_H_INCLUDED_
+#define _NGX_HTTP_AGENTS_ANTHROPIC_H_INCLUDED_
+
+
+#include "ngx_http_agents_draft.h"
+#include "ngx_http_agents_plan.h"
+
+
+extern const ngx_http_agents_protocol_t  ngx_http_agents_anthropic;
+
+/* What the grammar takes of an output schema. */
+extern const ngx_http_agents_format_rules_t  ngx_http_agents_anthropic_rules;
+
+
+/* The members of ngx_http_agents_protocol_t: see there. */
+int ngx_http_agents_anthropic_encode(const ngx_http_agents_prompt_t *prompt,
+    ngx_http_agents_model_request_t *request);
+int ngx_http_agents_anthropic_reply_read(ngx_http_agents_draft_t *draft,
+    const json_t *root, ngx_http_agents_buf_t *why);
+void ngx_http_agents_anthropic_reply_event(ngx_http_agents_draft_t *draft,
+    const char *type, const json_t *root);
+json_t *ngx_http_agents_anthropic_reply_opaque(
+    const ngx_http_agents_draft_block_t *block);
+ngx_http_agents_model_fault_e ngx_http_agents_anthropic_fault_read(int status,
+    const char *body, size_t len, ngx_http_agents_buf_t *why);
+
+/* {type: error, error: {type, message}}, in the midst of a stream. */
+void ngx_http_agents_anthropic_fault_event(ngx_http_agents_draft_t *draft,
+    const json_t *root);
+
+/*
+ * The body of a request, without "model" where "model" is NULL: for those who
+ * name it in the path.
+ */
+void ngx_http_agents_anthropic_body(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan, const char *model);
+
+
+#endif /* _NGX_HTTP_AGENTS_ANTHROPIC_H_INCLUDED_ */

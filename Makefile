@@ -72,11 +72,14 @@ all: module ctl
 # Configured anew when the list of files or a flag changes; what to compile is
 # then nginx's own makefile's business.
 
+# It is replaced, not overwritten: a server that has loaded it would crash.
+
 module: $(TREE)/objs/Makefile
 	@sh sql/embed.sh $(TREE)/objs/agents/ngx_http_agents_migrations_sql.c
 	@$(MAKE) -s --no-print-directory -C $(TREE) -f objs/Makefile modules
-	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) || \
-	    cp $(TREE)/objs/$(notdir $(MODULE)) $(MODULE)
+	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) || { \
+	    cp $(TREE)/objs/$(notdir $(MODULE)) $(MODULE).new && \
+	    mv $(MODULE).new $(MODULE); }
 
 $(TREE)/objs/Makefile: config util/configure $(TREE).inputs \
     | $(BUILD)/.deps-build

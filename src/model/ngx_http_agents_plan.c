@@ -105,7 +105,8 @@ ngx_http_agents_plan_choice(const ngx_http_agents_plan_t *plan,
     prompt = plan->prompt;
 
     if (plan->answer) {
-        strcpy(name, NGX_HTTP_AGENTS_PLAN_ANSWER);
+        memcpy(name, NGX_HTTP_AGENTS_PLAN_ANSWER,
+               sizeof(NGX_HTTP_AGENTS_PLAN_ANSWER));
 
         return plan->ntools == 0 ? NGX_HTTP_AGENTS_CHOICE_TOOL
                                  : NGX_HTTP_AGENTS_CHOICE_ANY;

@@ -1,9 +1,9 @@
 
 /*
  * The protocols, by data in a folder of each one's name: a file below encode
- * is a prompt and the request that it becomes, below decode a body and the reply,
- * below stream the events that bring one, below fault an error and what it
- * means.
+ * is a prompt and the request that it becomes, below decode a body and the
+ * reply, below stream the events that bring one, below fault an error and what
+ * it means.
  */
 
 

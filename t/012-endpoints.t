@@ -25,6 +25,7 @@ for my $store (AgentsTest->stores) {
     $t->start;
 
     subtest "conversations on $store" => \&conversations;
+    subtest "names on $store" => \&names;
     subtest "pages on $store" => \&pages;
     subtest "runs on $store" => \&runs;
     subtest "lists of runs on $store" => \&run_lists;
@@ -90,6 +91,70 @@ sub conversations {
        'and comes back beside them';
     is $t->post('/agents/conversations', { name => '', defaults =>
         $made->{defaults} })->{json}{name}, undef, 'an empty name is null';
+    return;
+}
+
+
+# PATCH: a name, and nothing else of a conversation.
+sub names {
+    my $made = $t->conversation(name => 'before');
+    my $path = "/agents/conversations/$made->{id}";
+    my $run = $t->finished($t->run($made, 'x'));
+    my $now = $t->get($path)->{json};
+
+    for my $case ([ 'after', 'after' ], [ "\x{20ac}" x 1000, "\x{20ac}" x 1000 ],
+                  [ '', undef ], [ 'again', 'again' ], [ undef, undef ]) {
+        my ($name, $is) = @$case;
+        my $before = $t->get($path);
+        my $answer = $t->patch($path, { name => $name });
+        my $label = defined $name ? '"' . length($name) . '"' : 'null';
+
+        is $answer->{status}, 200, "name $label: 200";
+        is_deeply $answer->{json}, { %$now, name => $is,
+            updated_at => $answer->{json}{updated_at} },
+            'the conversation, otherwise as it was';
+        cmp_ok $answer->{json}{updated_at}, 'ge',
+               $before->{json}{updated_at}, 'updated_at moves';
+        my $got = $t->get($path);
+        is_deeply $got->{json}, $answer->{json}, 'as GET has it';
+        is $got->{headers}{etag}, $answer->{headers}{etag}, 'with its tag';
+        isnt $got->{headers}{etag}, $before->{headers}{etag}, 'a new one';
+        is $t->get("/agents/runs/$run->{id}")->{json}{live}{current_name},
+           $is, 'a run has it, too';
+    }
+
+    my $before = $t->get($path);
+    my $answer = $t->patch($path, {});
+    is $answer->{status}, 200, 'nothing to change: 200';
+    is_deeply $answer->{json}, $before->{json}, 'and nothing is changed';
+
+    for my $body ({ name => 'x' x 1001 }, { name => 1 }, { name => ['x'] },
+                  { title => 'x' }, { name => 'x', version => 3 },
+                  { system_prompt => 'x' }, { defaults => {} }, [], 'x',
+                  '{"name": "a", "name": "b"}', '{"name": "\u0000"}', '') {
+        my $bad = $t->patch($path, $body);
+        is $bad->{status}, 400, 'a bad body: 400';
+        is $bad->{json}{type}, $t->base . '/errors/invalid-request', 'its type';
+        ok @{$bad->{json}{errors}}, 'with the faults';
+    }
+    is $t->patch($path, 'name=x', headers => { 'Content-Type' =>
+        'application/x-www-form-urlencoded' })->{status}, 415, 'a form: 415';
+    is $t->patch($path, { name => 'x' }, permissions => [ 'read' ])->{status},
+       403, 'without the permission to write: 403';
+    is_deeply $t->get($path)->{json}, $before->{json}, 'all without effect';
+
+    # a condition is judged with the write
+    my $etag = $before->{headers}{etag};
+    my %match = (headers => { 'If-Match' => $etag });
+    is $t->patch($path, { name => 'one' }, %match)->{status}, 200,
+       'If-Match with its tag: 200';
+    for my $body ({ name => 'two' }, {}) {
+        my $late = $t->patch($path, $body, %match);
+        is $late->{status}, 412, 'and with one that was its tag: 412';
+        is $late->{json}{type}, $t->base . '/errors/precondition-failed',
+           'precondition-failed';
+    }
+    is $t->reread($made)->{name}, 'one', 'which has changed nothing';
     return;
 }
 
@@ -301,9 +366,12 @@ sub others {
                     $conversation->{id} ],
                   [ 'POST', '/agents/conversations/%s/runs',
                     $conversation->{id} ],
+                  [ 'PATCH', '/agents/conversations/%s',
+                    $conversation->{id} ],
                   [ 'GET', '/agents/runs/%s', $run->{id} ]) {
         my ($method, $path, $id) = @$case;
-        my $body = $method eq 'POST' ? $t->run_body({}, 'x') : undef;
+        my $body = { POST => $t->run_body({}, 'x'),
+                     PATCH => { name => 'x' } }->{$method};
 
         for my $stranger (@strangers) {
             my @seen = map {
@@ -328,6 +396,7 @@ sub others {
     is $bad->{status}, 400, 'a bad body is a 400 even there';
     is $t->get('/agents/conversations', user => 'bob')->{json}{total_records},
        0, 'a list has none of it';
+    is $t->reread($conversation)->{name}, 'a test', 'no name was changed';
     return;
 }
 

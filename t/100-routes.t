@@ -38,13 +38,16 @@ __DATA__
  '/agents/conversations/01890000-0000-7000-8000-000000000000//messages', '/agents/conversations/01890000-0000-7000-8000-000000000000/message',
  '/agents/conversations//messages', '/agents/runs', '/agents/runs/',
  '/agents/runs/01890000-0000-7000-8000-000000000000/', '/agents/runs/01890000-0000-7000-8000-000000000000/x', '/agents%2Fconversations',
- '/agents/conversations%2F', '/agents/conversations%3F']
+ '/agents/conversations%2F', '/agents/conversations%3F',
+ '/agents/models/', '/agents//models', '/agents/models/x', '/agents/modelsx',
+ '/agents/conversations/x/runs/', '/agents/conversations/x//runs',
+ '/agents/conversations/x/runs/y']
 --- error_code eval
-[(404) x 23]
+[(404) x 30]
 --- response_headers eval
-[("Content-Type: application/problem+json") x 23]
+[("Content-Type: application/problem+json") x 30]
 --- response_body_like eval
-[('\A\{"type":"http://localhost/errors/not-found","title":"Not Found","status":404,') x 23]
+[('\A\{"type":"http://localhost/errors/not-found","title":"Not Found","status":404,') x 30]
 --- no_error_log
 [error]
 [alert]
@@ -96,9 +99,10 @@ __DATA__
  "PATCH /agents/conversations\n{}", "PROPFIND /agents/conversations",
  "POST /agents/conversations/01890000-0000-7000-8000-000000000000/messages\n{}",
  "PUT /agents/conversations/x/runs", "POST /agents/runs/01890000-0000-7000-8000-000000000000\n{}",
- "FOO /agents/runs/01890000-0000-7000-8000-000000000000"]
+ "FOO /agents/runs/01890000-0000-7000-8000-000000000000",
+ "PUT /agents/conversations/01890000-0000-7000-8000-000000000000", "POST /agents/models\n{}"]
 --- error_code eval
-[(405) x 8]
+[(405) x 10]
 --- response_headers eval
 [("Content-Type: application/problem+json
 Allow: GET, HEAD, OPTIONS, POST") x 4,
@@ -107,9 +111,13 @@ Allow: GET, HEAD, OPTIONS",
  "Content-Type: application/problem+json
 Allow: GET, HEAD, OPTIONS, POST",
  ("Content-Type: application/problem+json
-Allow: GET, HEAD, OPTIONS") x 2]
+Allow: GET, HEAD, OPTIONS") x 2,
+ "Content-Type: application/problem+json
+Allow: GET, HEAD, OPTIONS, PATCH",
+ "Content-Type: application/problem+json
+Allow: GET, HEAD, OPTIONS"]
 --- response_body_like eval
-[('\A\{"type":"http://localhost/errors/method-not-allowed","title":"Method Not Allowed","status":405,') x 8]
+[('\A\{"type":"http://localhost/errors/method-not-allowed","title":"Method Not Allowed","status":405,') x 10]
 --- no_error_log
 [error]
 
@@ -119,16 +127,16 @@ Allow: GET, HEAD, OPTIONS") x 2]
 ["OPTIONS /agents/conversations", "OPTIONS /agents/conversations/01890000-0000-7000-8000-000000000000",
  "OPTIONS /agents/conversations/01890000-0000-7000-8000-000000000000/messages",
  "OPTIONS /agents/conversations/01890000-0000-7000-8000-000000000000/runs", "OPTIONS /agents/runs/01890000-0000-7000-8000-000000000000",
- "OPTIONS /agents/runs/x"]
+ "OPTIONS /agents/runs/x", "OPTIONS /agents/models"]
 --- error_code eval
-[(204) x 6]
+[(204) x 7]
 --- response_headers eval
 ["Allow: GET, HEAD, OPTIONS, POST\n!Content-Type\n!WWW-Authenticate",
- "Allow: GET, HEAD, OPTIONS", "Allow: GET, HEAD, OPTIONS",
+ "Allow: GET, HEAD, OPTIONS, PATCH", "Allow: GET, HEAD, OPTIONS",
  "Allow: GET, HEAD, OPTIONS, POST", "Allow: GET, HEAD, OPTIONS",
- "Allow: GET, HEAD, OPTIONS"]
+ "Allow: GET, HEAD, OPTIONS", "Allow: GET, HEAD, OPTIONS"]
 --- response_body eval
-[("") x 6]
+[("") x 7]
 --- no_error_log
 [error]
 

@@ -85,3 +85,27 @@ GET /agents/conversations?c=acme&u=query&p=read&page=0&per_page=0
  "GET /agents/runs/x?c=acme&u=query&p=read&per_page=0"]
 --- error_code eval
 [404, 404]
+
+
+=== TEST 6: a parameter that is given twice, however it is written
+--- request eval
+[map { "GET /agents/conversations?c=acme&u=query&p=read&$_" }
+ 'page=1&page=1', 'page=2&x=1&page=3&page=4', 'per_page=5&p%65r_page=5',
+ 'page=1&page=x']
+--- error_code eval
+[(400) x 4]
+--- response_body_like eval
+['"errors":\[\{[^{}]*[^_]page.{1,3} must be given once"\}\]',
+ '"errors":\[\{[^{}]*[^_]page.{1,3} must be given once"\}\]',
+ '"errors":\[\{[^{}]*per_page.{1,3} must be given once"\}\]',
+ '"errors":\[\{[^{}]*must be given once"\},\{[^{}]*must be an integer']
+
+
+=== TEST 7: the same parameters of the runs of a conversation
+--- request eval
+[map { "GET /agents/conversations/x/runs?c=acme&u=query&p=read&$_" }
+ 'page=0', 'per_page=1001', 'page=1&page=1', 'per_page=1000&page=1000000000000']
+--- error_code eval
+[400, 400, 400, 404]
+--- no_error_log
+[error]

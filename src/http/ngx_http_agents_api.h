@@ -19,6 +19,8 @@
 
 extern const ngx_http_agents_body_type_t
     ngx_http_agents_api_conversations_body;
+extern const ngx_http_agents_body_type_t
+    ngx_http_agents_api_conversations_change_body;
 
 ngx_int_t ngx_http_agents_api_conversations_create(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
@@ -26,11 +28,19 @@ ngx_int_t ngx_http_agents_api_conversations_list(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
 ngx_int_t ngx_http_agents_api_conversations_get(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
+ngx_int_t ngx_http_agents_api_conversations_change(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx);
 
 
 /* ngx_http_agents_api_messages.c */
 
 ngx_int_t ngx_http_agents_api_messages_list(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx);
+
+
+/* ngx_http_agents_api_models.c */
+
+ngx_int_t ngx_http_agents_api_models_list(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
 
 

@@ -31,6 +31,17 @@ static size_t ngx_http_agents_api_conversations_record(ngx_http_request_t *r,
     size_t statement, size_t row, int64_t *created_at, const char **id);
 static ngx_int_t ngx_http_agents_api_conversations_found(
     ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
+static int ngx_http_agents_api_conversations_change_read(const char *text,
+    size_t len, const ngx_http_agents_scope_t *scope, void *data,
+    ngx_http_agents_faults_t *faults);
+static void ngx_http_agents_api_conversations_change_free(void *data);
+static ngx_int_t ngx_http_agents_api_conversations_seen(
+    ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
+static ngx_int_t ngx_http_agents_api_conversations_rename(
+    ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
+    const ngx_http_agents_conversation_t *seen);
+static ngx_int_t ngx_http_agents_api_conversations_renamed(
+    ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
 static ngx_int_t ngx_http_agents_api_conversations_reply(
     ngx_http_request_t *r, ngx_uint_t status,
     const ngx_http_agents_db_batch_t *batch);
@@ -42,6 +53,15 @@ const ngx_http_agents_body_type_t  ngx_http_agents_api_conversations_body = {
     sizeof(ngx_http_agents_body_conversation_t),
     ngx_http_agents_api_conversations_body_read,
     ngx_http_agents_api_conversations_body_free
+};
+
+
+const ngx_http_agents_body_type_t
+    ngx_http_agents_api_conversations_change_body =
+{
+    sizeof(ngx_http_agents_body_change_t),
+    ngx_http_agents_api_conversations_change_read,
+    ngx_http_agents_api_conversations_change_free
 };
 
 
@@ -269,6 +289,151 @@ ngx_http_agents_api_conversations_found(ngx_http_request_t *r,
     ngx_http_agents_db_batch_free(batch);
 
     return rc;
+}
+
+
+/* In a pool thread. */
+
+static int
+ngx_http_agents_api_conversations_change_read(const char *text, size_t len,
+    const ngx_http_agents_scope_t *scope, void *data,
+    ngx_http_agents_faults_t *faults)
+{
+    return ngx_http_agents_body_change(text, len, data, faults);
+}
+
+
+static void
+ngx_http_agents_api_conversations_change_free(void *data)
+{
+    ngx_http_agents_body_change_free(data);
+}
+
+
+/* Read first only where it takes a look: for If-Match, or to change nothing. */
+
+ngx_int_t
+ngx_http_agents_api_conversations_change(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx)
+{
+    ngx_http_agents_db_batch_t     *batch;
+    ngx_http_agents_body_change_t  *change;
+
+    change = ctx->body;
+
+    if (change->renames && r->headers_in.if_match == NULL) {
+        return ngx_http_agents_api_conversations_rename(r, ctx, NULL);
+    }
+
+    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_POINT,
+                                       ngx_http_agents_api_conversations_seen,
+                                       NULL, NULL);
+    if (batch == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_agents_conversations_get(batch, &ctx->owner,
+                                      (char *) ctx->id.data);
+    ngx_http_agents_wait_submit(r, batch);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_seen(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data)
+{
+    ngx_int_t                        rc;
+    ngx_uint_t                       expected;
+    ngx_http_agents_ctx_t           *ctx;
+    ngx_http_agents_buf_t            buf;
+    ngx_http_agents_body_change_t   *change;
+    ngx_http_agents_conversation_t   conversation;
+
+    if (ngx_http_agents_db_status(batch) != NGX_HTTP_AGENTS_DB_OK
+        || ngx_http_agents_db_rows(batch, 0) == 0)
+    {
+        return ngx_http_agents_api_conversations_found(r, batch, NULL);
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+    change = ctx->body;
+
+    ngx_http_agents_conversations_read(batch, 0, 0, &conversation);
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_api_conversations_view(&buf, &conversation);
+
+    expected = ngx_http_agents_reply_expected(r, &buf);
+
+    ngx_http_agents_buf_free(&buf);
+
+    if (!expected) {
+        rc = ngx_http_agents_reply_status(r, NGX_HTTP_PRECONDITION_FAILED,
+                                          NULL);
+
+    } else if (change->renames) {
+        rc = ngx_http_agents_api_conversations_rename(r, ctx, &conversation);
+
+    } else {
+        return ngx_http_agents_api_conversations_found(r, batch, NULL);
+    }
+
+    ngx_http_agents_db_batch_free(batch);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_rename(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx, const ngx_http_agents_conversation_t *seen)
+{
+    ngx_http_agents_text_t          name;
+    ngx_http_agents_db_batch_t     *batch;
+    ngx_http_agents_body_change_t  *change;
+
+    change = ctx->body;
+
+    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_WRITE,
+                                     ngx_http_agents_api_conversations_renamed,
+                                     NULL, NULL);
+    if (batch == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    name.data = change->name;
+    name.len = change->name_len;
+
+    ngx_http_agents_conversations_rename(batch, &ctx->owner,
+                                         (char *) ctx->id.data, &name, seen);
+    ngx_http_agents_wait_submit(r, batch);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_renamed(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data)
+{
+    ngx_http_agents_ctx_t  *ctx;
+
+    if (r->headers_in.if_match == NULL
+        || ngx_http_agents_db_status(batch) != NGX_HTTP_AGENTS_DB_OK
+        || ngx_http_agents_db_rows(batch, 0) != 0)
+    {
+        return ngx_http_agents_api_conversations_found(r, batch, NULL);
+    }
+
+    /* it has changed since it was seen, and so has its tag */
+
+    ngx_http_agents_db_batch_free(batch);
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+
+    return ngx_http_agents_api_conversations_change(r, ctx);
 }
 
 

@@ -5,7 +5,7 @@
 
 
 static json_t *ngx_http_agents_body_parse(const char *text, size_t len,
-    const ngx_http_agents_body_field_t *fields, json_t **raw,
+    const ngx_http_agents_body_field_t *fields, unsigned flags, json_t **raw,
     ngx_http_agents_faults_t *faults);
 static void ngx_http_agents_body_system_prompt(json_t *walked,
     ngx_http_agents_faults_t *faults);
@@ -28,7 +28,7 @@ ngx_http_agents_body_conversation(const char *text, size_t len,
 
     walked = ngx_http_agents_body_parse(text, len,
                                    ngx_http_agents_body_conversation_fields,
-                                   &raw, faults);
+                                   0, &raw, faults);
     if (walked == NULL) {
         return -1;
     }
@@ -69,6 +69,46 @@ ngx_http_agents_body_conversation_free(
 
 
 int
+ngx_http_agents_body_change(const char *text, size_t len,
+    ngx_http_agents_body_change_t *out, ngx_http_agents_faults_t *faults)
+{
+    json_t  *walked, *raw;
+
+    memset(out, 0, sizeof(ngx_http_agents_body_change_t));
+
+    walked = ngx_http_agents_body_parse(text, len,
+                                        ngx_http_agents_body_change_fields,
+                                        NGX_HTTP_AGENTS_BODY_SPARSE, &raw,
+                                        faults);
+    if (walked == NULL) {
+        return -1;
+    }
+
+    out->renames = (json_object_get(walked, "name") != NULL);
+    out->name = ngx_http_agents_body_copy(walked, "name", &out->name_len,
+                                          faults);
+    if (out->name && out->name_len == 0) {
+        free(out->name);
+        out->name = NULL;
+    }
+
+    json_decref(walked);
+    json_decref(raw);
+
+    return (faults->found || faults->failed) ? -1 : 0;
+}
+
+
+void
+ngx_http_agents_body_change_free(ngx_http_agents_body_change_t *body)
+{
+    free(body->name);
+
+    memset(body, 0, sizeof(ngx_http_agents_body_change_t));
+}
+
+
+int
 ngx_http_agents_body_run(const char *text, size_t len,
     ngx_http_agents_body_run_t *out, ngx_http_agents_faults_t *faults)
 {
@@ -78,7 +118,7 @@ ngx_http_agents_body_run(const char *text, size_t len,
 
     walked = ngx_http_agents_body_parse(text, len,
                                         ngx_http_agents_body_run_fields,
-                                        &raw, faults);
+                                        0, &raw, faults);
     if (walked == NULL) {
         return -1;
     }
@@ -113,7 +153,7 @@ ngx_http_agents_body_run_free(ngx_http_agents_body_run_t *body)
 
 static json_t *
 ngx_http_agents_body_parse(const char *text, size_t len,
-    const ngx_http_agents_body_field_t *fields, json_t **raw,
+    const ngx_http_agents_body_field_t *fields, unsigned flags, json_t **raw,
     ngx_http_agents_faults_t *faults)
 {
     json_t                        *walked;
@@ -136,7 +176,7 @@ ngx_http_agents_body_parse(const char *text, size_t len,
         return NULL;
     }
 
-    walked = ngx_http_agents_body_walk(fields, 0, *raw, NULL, faults);
+    walked = ngx_http_agents_body_walk(fields, flags, *raw, NULL, faults);
     if (walked == NULL) {
         json_decref(*raw);
     }

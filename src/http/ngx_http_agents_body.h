@@ -1,9 +1,10 @@
 
 /*
- * The bodies of POST conversations and POST runs: read strictly, checked
- * against a table of fields, and normalised (members in the table's order,
- * nulls left out, defaults filled in).  Every fault found is listed.  What
- * depends on the operator's configuration is ngx_http_agents_effective.h's.
+ * The bodies of POST and PATCH conversations and of POST runs: read strictly,
+ * checked against a table of fields, and normalised (members in the table's
+ * order, nulls left out, defaults filled in).  Every fault found is listed.
+ * What depends on the operator's configuration is
+ * ngx_http_agents_effective.h's.
  *
  * No nginx here; any thread.  Texts are malloc'd and NUL terminated.
  */
@@ -44,6 +45,14 @@ typedef struct {
 } ngx_http_agents_body_conversation_t;
 
 
+/* What a PATCH of a conversation changes. */
+typedef struct {
+    unsigned   renames:1;           /* "name" was given */
+    char      *name;                /* NULL: none, as "" and null are */
+    size_t     name_len;
+} ngx_http_agents_body_change_t;
+
+
 typedef struct {
     char      *client_op_id;        /* as sent */
     char      *client_op_key;       /* in lower case */
@@ -72,11 +81,14 @@ typedef struct {
 int ngx_http_agents_body_conversation(const char *text, size_t len,
     ngx_http_agents_body_conversation_t *out,
     ngx_http_agents_faults_t *faults);
+int ngx_http_agents_body_change(const char *text, size_t len,
+    ngx_http_agents_body_change_t *out, ngx_http_agents_faults_t *faults);
 int ngx_http_agents_body_run(const char *text, size_t len,
     ngx_http_agents_body_run_t *out, ngx_http_agents_faults_t *faults);
 
 void ngx_http_agents_body_conversation_free(
     ngx_http_agents_body_conversation_t *body);
+void ngx_http_agents_body_change_free(ngx_http_agents_body_change_t *body);
 void ngx_http_agents_body_run_free(ngx_http_agents_body_run_t *body);
 
 

@@ -163,6 +163,18 @@ const ngx_http_agents_body_field_t
 };
 
 
+/* A sparse object: what is left out stays as it is. */
+const ngx_http_agents_body_field_t  ngx_http_agents_body_change_fields[] = {
+
+    { .name = "name",
+      .kind = NGX_HTTP_AGENTS_BODY_STRING,
+      .flags = NGX_HTTP_AGENTS_BODY_NULL,
+      .max = 1000 },
+
+    { .name = NULL }
+};
+
+
 static const ngx_http_agents_body_field_t
     ngx_http_agents_body_user_message[] =
 {

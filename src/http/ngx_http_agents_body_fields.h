@@ -80,6 +80,7 @@ struct ngx_http_agents_body_choice_s {
 
 extern const ngx_http_agents_body_field_t
     ngx_http_agents_body_conversation_fields[];
+extern const ngx_http_agents_body_field_t  ngx_http_agents_body_change_fields[];
 extern const ngx_http_agents_body_field_t  ngx_http_agents_body_run_fields[];
 
 

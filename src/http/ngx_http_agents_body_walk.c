@@ -203,6 +203,12 @@ ngx_http_agents_body_value(const ngx_http_agents_body_field_t *field,
 {
     size_t  found;
 
+    /* one that is left out does not come here: it is a value of its own */
+
+    if (json_is_null(value)) {
+        return json_incref(value);
+    }
+
     switch (field->kind) {
 
     case NGX_HTTP_AGENTS_BODY_STRING:
@@ -240,10 +246,6 @@ ngx_http_agents_body_value(const ngx_http_agents_body_field_t *field,
         return ngx_http_agents_body_list(field, value, path, faults);
 
     case NGX_HTTP_AGENTS_BODY_OPEN:
-        if (json_is_null(value)) {
-            return json_incref(value);
-        }
-
         found = faults->found;
         field->check(value, path, faults);
 

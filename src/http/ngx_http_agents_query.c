@@ -23,7 +23,11 @@ ngx_http_agents_query_read(ngx_http_request_t *r,
 {
     u_char                   *p, *last, *end, *value;
     u_char                    text[NGX_HTTP_AGENTS_QUERY_LEN + 1];
+    uint32_t                  bit, seen, repeated;
     ngx_http_agents_query_t  *parameter;
+
+    seen = 0;
+    repeated = 0;
 
     last = r->args.data + r->args.len;
 
@@ -45,6 +49,17 @@ ngx_http_agents_query_read(ngx_http_request_t *r,
         if (parameter == NULL) {
             continue;
         }
+
+        bit = 1u << (parameter - table);
+
+        if (seen & bit & ~repeated) {
+            ngx_http_agents_faults_add(faults, NULL, "invalid-request",
+                                       "query parameter \"%s\" must be given "
+                                       "once", parameter->name);
+            repeated |= bit;
+        }
+
+        seen |= bit;
 
         ngx_http_agents_query_decode(ngx_min(value + 1, end), end, text);
 

@@ -1,8 +1,8 @@
 
 /*
- * Query parameters: whole numbers within bounds.  Those that are unknown are
- * ignored; what is wrong becomes a fault whose pointer is empty, since it is
- * not of the body, and whose detail names the parameter.
+ * Query parameters: whole numbers within bounds, each at most once.  Those that
+ * are unknown are ignored; what is wrong becomes a fault whose pointer is
+ * empty, since it is not of the body, and whose detail names the parameter.
  */
 
 
@@ -29,8 +29,8 @@ typedef struct {
 
 
 /*
- * Reads the parameters of a table into it.  NGX_OK, or NGX_DECLINED with
- * faults added, for the caller to free.
+ * Reads the parameters of a table, at most 32, into it.  NGX_OK, or
+ * NGX_DECLINED with faults added, for the caller to free.
  */
 ngx_int_t ngx_http_agents_query_read(ngx_http_request_t *r,
     ngx_http_agents_query_t *table, ngx_http_agents_faults_t *faults);

@@ -2,18 +2,13 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_agents_etag.h"
 #include "ngx_http_agents_json.h"
 #include "ngx_http_agents_log.h"
 #include "ngx_http_agents_reply.h"
 
 
-static ngx_int_t ngx_http_agents_reply_etag(ngx_http_request_t *r,
-    const char *etag);
-static ngx_int_t ngx_http_agents_reply_unmodified(ngx_http_request_t *r);
 static ngx_int_t ngx_http_agents_reply_send(ngx_http_request_t *r,
     ngx_uint_t status, const char *type, ngx_http_agents_buf_t *buf);
-static ngx_int_t ngx_http_agents_reply_private(ngx_http_request_t *r);
 static void ngx_http_agents_reply_cleanup(void *data);
 static void ngx_http_agents_reply_content_type(ngx_http_request_t *r,
     const char *type);
@@ -21,8 +16,6 @@ static const ngx_http_agents_problem_t *ngx_http_agents_reply_entry(
     const ngx_http_agents_reply_refusal_t *refusal);
 static ngx_int_t ngx_http_agents_reply_headers(ngx_http_request_t *r,
     const ngx_http_agents_reply_refusal_t *refusal);
-static ngx_table_elt_t *ngx_http_agents_reply_add(ngx_http_request_t *r,
-    const char *name, const char *value, size_t len);
 static ngx_str_t ngx_http_agents_reply_host(ngx_http_request_t *r);
 static void ngx_http_agents_reply_errors(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_faults_t *faults);
@@ -33,119 +26,6 @@ ngx_http_agents_reply_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_http_agents_buf_t *buf)
 {
     return ngx_http_agents_reply_send(r, status, "application/json", buf);
-}
-
-
-ngx_int_t
-ngx_http_agents_reply_json_etag(ngx_http_request_t *r,
-    ngx_http_agents_buf_t *buf)
-{
-    char              etag[NGX_HTTP_AGENTS_ETAG_LEN + 1];
-    ngx_str_t        *list;
-    ngx_table_elt_t  *if_match, *if_none_match;
-
-    if (buf->failed || ngx_http_agents_etag_make(etag, buf->data, buf->len)
-                       != 0)
-    {
-        ngx_http_agents_buf_free(buf);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
-        if_match = r->headers_in.if_match;
-        if_none_match = r->headers_in.if_none_match;
-
-    } else {
-        if_match = NULL;
-        if_none_match = NULL;
-    }
-
-    if (if_match != NULL) {
-        list = &if_match->value;
-
-        if (!ngx_http_agents_etag_match((char *) list->data, list->len, etag,
-                                        0))
-        {
-            ngx_http_agents_buf_free(buf);
-            return ngx_http_agents_reply_status(r,
-                                             NGX_HTTP_PRECONDITION_FAILED,
-                                             NULL);
-        }
-    }
-
-    if (ngx_http_agents_reply_etag(r, etag) != NGX_OK) {
-        ngx_http_agents_buf_free(buf);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (if_none_match != NULL) {
-        list = &if_none_match->value;
-
-        if (ngx_http_agents_etag_match((char *) list->data, list->len, etag,
-                                       1))
-        {
-            ngx_http_agents_buf_free(buf);
-            return ngx_http_agents_reply_unmodified(r);
-        }
-    }
-
-    return ngx_http_agents_reply_json(r, NGX_HTTP_OK, buf);
-}
-
-
-ngx_uint_t
-ngx_http_agents_reply_known(ngx_http_request_t *r,
-    const ngx_http_agents_buf_t *buf)
-{
-    char        etag[NGX_HTTP_AGENTS_ETAG_LEN + 1];
-    ngx_str_t  *list;
-
-    if (r->headers_in.if_none_match == NULL || buf->failed
-        || ngx_http_agents_etag_make(etag, buf->data, buf->len) != 0)
-    {
-        return 0;
-    }
-
-    list = &r->headers_in.if_none_match->value;
-
-    return ngx_http_agents_etag_match((char *) list->data, list->len, etag, 1);
-}
-
-
-/* Where nginx's own filters look for it: gzip makes it a weak one. */
-
-static ngx_int_t
-ngx_http_agents_reply_etag(ngx_http_request_t *r, const char *etag)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_http_agents_reply_add(r, "ETag", etag, ngx_strlen(etag));
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    r->headers_out.etag = h;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_agents_reply_unmodified(ngx_http_request_t *r)
-{
-    ngx_http_agents_ctx_t  *ctx;
-
-    if (ngx_http_agents_reply_private(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
-    ctx->ours = 1;
-
-    r->headers_out.status = NGX_HTTP_NOT_MODIFIED;
-    r->header_only = 1;
-
-    return ngx_http_send_header(r);
 }
 
 
@@ -430,12 +310,7 @@ ngx_http_agents_reply_cleanup(void *data)
 }
 
 
-/*
- * What is sent to a known caller is that caller's: no shared cache may keep
- * it, and the caller's own has to ask whether it is still so.
- */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_agents_reply_private(ngx_http_request_t *r)
 {
     ngx_http_agents_ctx_t  *ctx;
@@ -633,7 +508,7 @@ ngx_http_agents_reply_header(ngx_http_request_t *r, const char *name,
 }
 
 
-static ngx_table_elt_t *
+ngx_table_elt_t *
 ngx_http_agents_reply_add(ngx_http_request_t *r, const char *name,
     const char *value, size_t len)
 {

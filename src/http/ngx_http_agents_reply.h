@@ -52,6 +52,10 @@ ngx_int_t ngx_http_agents_reply_json_etag(ngx_http_request_t *r,
 ngx_uint_t ngx_http_agents_reply_known(ngx_http_request_t *r,
     const ngx_http_agents_buf_t *buf);
 
+/* Whether the request's If-Match names this body.  1 without such a header. */
+ngx_uint_t ngx_http_agents_reply_expected(ngx_http_request_t *r,
+    const ngx_http_agents_buf_t *buf);
+
 /* The headers of a JSON answer of unknown length. */
 ngx_int_t ngx_http_agents_reply_begin(ngx_http_request_t *r);
 
@@ -96,6 +100,17 @@ void ngx_http_agents_reply_note(ngx_http_request_t *r,
 /* A header of the answer; "name" is static, "value" copied. */
 ngx_int_t ngx_http_agents_reply_header(ngx_http_request_t *r,
     const char *name, const char *value, size_t len);
+
+/* The same, to be kept; NULL without memory. */
+ngx_table_elt_t *ngx_http_agents_reply_add(ngx_http_request_t *r,
+    const char *name, const char *value, size_t len);
+
+/*
+ * Cache-Control, if the caller is known: what is sent is that caller's, so no
+ * shared cache may keep it, and the caller's own has to ask whether it is
+ * still so.
+ */
+ngx_int_t ngx_http_agents_reply_private(ngx_http_request_t *r);
 
 /* Writes the member "key" with the url of the catalog's page "slug". */
 void ngx_http_agents_reply_docs_url(ngx_http_request_t *r,

@@ -38,6 +38,11 @@ static const ngx_http_agents_route_t  ngx_http_agents_routes[] = {
       NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
       ngx_http_agents_api_conversations_get },
 
+    { NGX_HTTP_PATCH, "/agents/conversations/{id}",
+      NGX_HTTP_AGENTS_PERMISSION_WRITE,
+      &ngx_http_agents_api_conversations_change_body,
+      ngx_http_agents_api_conversations_change },
+
     { NGX_HTTP_GET, "/agents/conversations/{id}/messages",
       NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
       ngx_http_agents_api_messages_list },
@@ -58,6 +63,10 @@ static const ngx_http_agents_route_t  ngx_http_agents_routes[] = {
     { NGX_HTTP_POST, "/agents/runs/{id}/cancel",
       NGX_HTTP_AGENTS_PERMISSION_WRITE, NULL,
       ngx_http_agents_api_cancel },
+
+    { NGX_HTTP_GET, "/agents/models",
+      NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
+      ngx_http_agents_api_models_list },
 
     { 0, NULL, 0, NULL, NULL }
 };

@@ -5,8 +5,6 @@
 static ngx_http_agents_provider_t *ngx_http_agents_catalog_find_provider(
     ngx_http_agents_catalog_t *catalog, ngx_str_t *name);
 static ngx_int_t ngx_http_agents_catalog_is(ngx_str_t *name, const char *text);
-static ngx_int_t ngx_http_agents_catalog_open(ngx_http_agents_plane_t *plane,
-    const char *company);
 
 
 ngx_int_t
@@ -204,7 +202,7 @@ ngx_http_agents_catalog_is(ngx_str_t *name, const char *text)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_agents_catalog_open(ngx_http_agents_plane_t *plane,
     const char *company)
 {

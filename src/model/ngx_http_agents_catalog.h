@@ -88,6 +88,10 @@ char *ngx_http_agents_catalog_plane(ngx_conf_t *cf,
 char *ngx_http_agents_catalog_check(ngx_conf_t *cf,
     ngx_http_agents_catalog_t *catalog);
 
+/* Whether "company" may name what a plane has. */
+ngx_int_t ngx_http_agents_catalog_open(ngx_http_agents_plane_t *plane,
+    const char *company);
+
 /* Lookups for requests and runs: NULL if there is none that "company" may
  * name. */
 ngx_http_agents_plane_t *ngx_http_agents_catalog_find_plane(

@@ -59,6 +59,8 @@ static const ngx_http_agents_db_query_t
     "UPDATE agents_conversations SET name = {name}, name_rev = name_rev + 1,"
     " updated_at = {now}"
     " WHERE company_id = {company} AND user_id = {user} AND id = {id}"
+    " AND ({seen:int} = 0 OR (name_rev = {name_rev:int}"
+    " AND version = {version:int} AND updated_at = {updated_at:int}))"
     " RETURNING" NGX_HTTP_AGENTS_CONVERSATION_COLUMNS
 };
 
@@ -139,12 +141,17 @@ ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
 void
 ngx_http_agents_conversations_rename(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id,
-    const ngx_http_agents_text_t *name)
+    const ngx_http_agents_text_t *name,
+    const ngx_http_agents_conversation_t *seen)
 {
     ngx_http_agents_db_add(batch, &ngx_http_agents_conversations_rename_query);
     ngx_http_agents_store_owner(batch, owner);
     ngx_http_agents_db_cstr(batch, "id", id);
     ngx_http_agents_store_bind(batch, "name", name);
+    ngx_http_agents_db_int(batch, "seen", seen != NULL);
+    ngx_http_agents_db_int(batch, "name_rev", seen ? seen->name_rev : 0);
+    ngx_http_agents_db_int(batch, "version", seen ? seen->version : 0);
+    ngx_http_agents_db_int(batch, "updated_at", seen ? seen->updated_at : 0);
 }
 
 

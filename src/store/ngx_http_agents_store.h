@@ -82,10 +82,14 @@ void ngx_http_agents_conversations_list(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner,
     const ngx_http_agents_slice_t *slice);
 
-/* UPDATE of the name (NULL: none), RETURNING the row: one or none. */
+/*
+ * UPDATE of the name (NULL: none), RETURNING the row: one or none.  "seen",
+ * unless NULL: only if the conversation is still as it was read.
+ */
 void ngx_http_agents_conversations_rename(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id,
-    const ngx_http_agents_text_t *name);
+    const ngx_http_agents_text_t *name,
+    const ngx_http_agents_conversation_t *seen);
 
 /* UPDATE of the name, if there is none yet. */
 void ngx_http_agents_conversations_title(ngx_http_agents_db_batch_t *batch,

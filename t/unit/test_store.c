@@ -84,7 +84,7 @@ test_rename(void)
 
     pause_ms(2);
     begin(WRITE);
-    ngx_http_agents_conversations_rename(b, &alice, id, &name);
+    ngx_http_agents_conversations_rename(b, &alice, id, &name, NULL);
     unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1, "a new name");
     ngx_http_agents_conversations_read(b, 0, 0, &c);
     unit_text(c.name.data, name.data, "which is told");
@@ -92,17 +92,26 @@ test_rename(void)
          "name_rev and updated_at move, version does not");
 
     begin(WRITE);
-    ngx_http_agents_conversations_rename(b, &alice, id, &none);
+    ngx_http_agents_conversations_rename(b, &alice, id, &none, NULL);
     unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1, "no name");
     ngx_http_agents_conversations_read(b, 0, 0, &c);
     unit(c.name.data == NULL && c.name_rev == 2, "is NULL");
 
     begin(WRITE);
-    ngx_http_agents_conversations_rename(b, &bob, id, &name);
-    ngx_http_agents_conversations_rename(b, &alice, "", &name);
+    ngx_http_agents_conversations_rename(b, &bob, id, &name, NULL);
+    ngx_http_agents_conversations_rename(b, &alice, "", &name, NULL);
     unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 0
          && ngx_http_agents_db_rows(b, 1) == 0,
          "another's is not there to be named");
+
+    get_conversation(id, &c);
+    before = c;
+    begin(WRITE);
+    ngx_http_agents_conversations_rename(b, &alice, id, &name, &before);
+    ngx_http_agents_conversations_rename(b, &alice, id, &name, &before);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1
+         && ngx_http_agents_db_rows(b, 1) == 0,
+         "only as it was seen, and it is not any more");
 }
 
 

@@ -274,7 +274,8 @@ ngx_http_agents_inference_body_handler(void *data, const char *type,
         }
 
         ngx_http_agents_stream_init(&inference->stream,
-                                    inference->provider->protocol, NULL, NULL);
+                                    inference->provider->protocol, type, NULL,
+                                    NULL);
         inference->streaming = 1;
     }
 

@@ -9,7 +9,8 @@
 #define NGX_HTTP_AGENTS_BEDROCK_ID_MAX  64
 
 /* The prefix up to here is the same in the next inference: to be cached. */
-#define NGX_HTTP_AGENTS_BEDROCK_CACHE   "{\"cachePoint\":{\"type\":\"default\"}}"
+#define NGX_HTTP_AGENTS_BEDROCK_CACHE                                         \
+    "{\"cachePoint\":{\"type\":\"default\"}}"
 
 /* A history with calls needs tools, also where none are offered any more. */
 #define NGX_HTTP_AGENTS_BEDROCK_NO_TOOL                                       \

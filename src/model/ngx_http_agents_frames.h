@@ -3,7 +3,7 @@
  * A reader of AWS's event stream encoding (application/vnd.amazon.eventstream),
  * fed in pieces.  Pure: no nginx; any thread.
  *
- *     u32 total length | u32 length of headers | u32 CRC-32 of these eight bytes
+ *     u32 total length | u32 length of headers | u32 CRC-32 of these eight
  *     headers: u8 length, name, u8 type, value (type 7: u16 length, text)
  *     payload
  *     u32 CRC-32 of all before it

@@ -409,7 +409,7 @@ ngx_http_agents_mcp_schema_merge_required(
             return -1;
         }
 
-        if (json_is_string(name)
+        if (json_is_string(name) && ngx_http_agents_json_kept(name) == NULL
             && json_object_set_new(view->required, json_string_value(name),
                                    json_true())
                != 0)

@@ -17,6 +17,7 @@
 #include "ngx_http_agents_filter.h"
 #include "ngx_http_agents_http.h"
 #include "ngx_http_agents_log.h"
+#include "ngx_http_agents_metrics_page.h"
 #include "ngx_http_agents_routes.h"
 #include "ngx_http_agents_transport.h"
 #include "ngx_http_agents_variables.h"
@@ -30,10 +31,10 @@ static char *ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_agents_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
-static void ngx_http_agents_merge_settings(ngx_conf_t *cf,
-    ngx_http_agents_loc_conf_t *conf);
 static ngx_int_t ngx_http_agents_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_agents_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_agents_init_zone(ngx_cycle_t *cycle,
+    ngx_http_agents_main_conf_t *amcf, ngx_http_agents_worker_t *worker);
 static ngx_int_t ngx_http_agents_init_transports(ngx_cycle_t *cycle,
     ngx_http_agents_catalog_t *catalog);
 static void ngx_http_agents_exit_process(ngx_cycle_t *cycle);
@@ -227,6 +228,13 @@ static ngx_command_t  ngx_http_agents_commands[] = {
       0,
       NULL },
 
+    { ngx_string("agents_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_agents_metrics_page,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -312,6 +320,13 @@ ngx_http_agents_postconfiguration(ngx_conf_t *cf)
     }
 
     *h = ngx_http_agents_access_handler;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_agents_metrics_page_log_handler;
 
     return NGX_OK;
 }
@@ -489,45 +504,9 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_OK;
     }
 
-    ngx_http_agents_merge_settings(cf, conf);
+    ngx_http_agents_directives_settings(cf, conf);
 
     return NGX_CONF_OK;
-}
-
-
-/* What the engine needs to know of the location, without its types. */
-
-static void
-ngx_http_agents_merge_settings(ngx_conf_t *cf, ngx_http_agents_loc_conf_t *conf)
-{
-    ngx_http_core_loc_conf_t    *clcf;
-    ngx_http_core_srv_conf_t    *cscf;
-    ngx_http_agents_settings_t  *settings;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-
-    settings = conf->settings;
-    settings->max_iterations = conf->max_iterations;
-    settings->max_runs_per_user = conf->max_runs_per_user;
-    settings->run_timeout = conf->run_timeout;
-    settings->inference_timeout = conf->inference_timeout;
-    settings->queue_timeout = conf->queue_timeout;
-    settings->tool_timeout = conf->tool_timeout;
-    settings->tool_result_max = conf->tool_result_max;
-
-    settings->mcp.target.ctx = cscf->ctx;
-    settings->mcp.target.uri = conf->mcp_location;
-    settings->mcp.egress = conf->egress;
-    settings->mcp.discovery_timeout = conf->discovery_timeout;
-    settings->mcp.max_body = conf->mcp_body_max;
-    settings->mcp.resolver_timeout = clcf->resolver_timeout;
-
-    /* without the directive nginx has a resolver with no servers */
-
-    if (clcf->resolver != NULL && clcf->resolver->connections.nelts != 0) {
-        settings->mcp.resolver = clcf->resolver;
-    }
 }
 
 
@@ -549,8 +528,6 @@ ngx_http_agents_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_agents_init_process(ngx_cycle_t *cycle)
 {
-    ngx_shmtx_t                    *mutex;
-    ngx_http_agents_zone_t         *zone;
     ngx_http_agents_worker_t       *worker;
     ngx_http_agents_main_conf_t    *amcf;
     ngx_http_agents_engine_conf_t   engine;
@@ -572,9 +549,14 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (ngx_http_agents_init_zone(cycle, amcf, worker) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_agents_tasks_init(&worker->tasks, amcf->pool, cycle->log);
 
     worker->db = ngx_http_agents_db_nginx_open(&amcf->store, &worker->tasks,
+                                               &worker->zone->metrics,
                                                cycle->log);
     if (worker->db == NULL) {
         return NGX_ERROR;
@@ -586,16 +568,9 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    zone = ngx_http_agents_zone_get(amcf->zone, &mutex);
-
-    worker->gate = ngx_http_agents_gate_create(&zone->gates, mutex,
-                                               cycle->pool, cycle->log);
-    if (worker->gate == NULL) {
-        return NGX_ERROR;
-    }
-
-    worker->wake = ngx_http_agents_wake_create(&zone->wake, &amcf->wake_fds,
-                                               cycle->pool, cycle->log);
+    worker->wake = ngx_http_agents_wake_create(&worker->zone->wake,
+                                               &amcf->wake_fds, cycle->pool,
+                                               cycle->log);
     if (worker->wake == NULL) {
         return NGX_ERROR;
     }
@@ -611,6 +586,8 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
     engine.tasks = &worker->tasks;
     engine.gate = worker->gate;
     engine.wake = worker->wake;
+    engine.slots = &worker->zone->slots;
+    engine.metrics = &worker->zone->metrics;
     engine.catalog = &amcf->catalog;
     engine.apis = amcf->apis;
     engine.lease = amcf->lease;
@@ -620,6 +597,32 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
     worker->engine = ngx_http_agents_engine_create(&engine);
 
     return worker->engine == NULL ? NGX_ERROR : NGX_OK;
+}
+
+
+/* What a dead predecessor left in this process's place is cleared first. */
+
+static ngx_int_t
+ngx_http_agents_init_zone(ngx_cycle_t *cycle,
+    ngx_http_agents_main_conf_t *amcf, ngx_http_agents_worker_t *worker)
+{
+    ngx_shmtx_t             *mutex;
+    ngx_http_agents_zone_t  *zone;
+
+    zone = ngx_http_agents_zone_get(amcf->zone, &mutex);
+
+    worker->gate = ngx_http_agents_gate_create(&zone->gates, &zone->slots,
+                                               mutex, cycle->pool, cycle->log);
+    if (worker->gate == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_agents_slots_enter(&zone->slots);
+    ngx_http_agents_metrics_init(&zone->metrics);
+
+    worker->zone = zone;
+
+    return NGX_OK;
 }
 
 
@@ -681,6 +684,8 @@ ngx_http_agents_exit_process(ngx_cycle_t *cycle)
     if (worker->wake != NULL) {
         ngx_http_agents_wake_destroy(worker->wake);
     }
+
+    ngx_http_agents_slots_leave(&worker->zone->slots);
 }
 
 

@@ -134,6 +134,8 @@ CONF
         [ 'the catalog of errors', server =>
           'location /errors { agents_errors; } '
           . 'location ^~ /problems/ { agents_errors; }' ],
+        [ 'metrics', server => 'location = /metrics { agents_metrics; '
+          . 'allow 127.0.0.1; deny all; } location /m { agents_metrics; }' ],
         [ 'the variables', http => 'log_format a "$agents_company'
           . ' $agents_user $agents_conversation_id $agents_run_id'
           . ' $agents_run_status $agents_error $agents_mcp_upstream'
@@ -364,6 +366,13 @@ sub refused {
           "location \@e { agents_errors; # HERE\n}", 'prefix location' ],
         [ 'errors with a value', server =>
           "location /e { agents_errors x; # HERE\n}", 'number of arguments' ],
+        [ 'metrics with a value', server =>
+          "location /m { agents_metrics x; # HERE\n}", 'number of arguments' ],
+        [ 'metrics twice', server =>
+          "location /m { agents_metrics;\nagents_metrics; # HERE\n}",
+          'is duplicate' ],
+        [ 'metrics of a server', server =>
+          "agents_metrics; # HERE", 'not allowed here' ],
     );
 
     for (@cases) {
@@ -419,7 +428,10 @@ sub unused {
                     . "agents_auth token;\nagents_run_timeout 1s;\n$server" ],
                   [ 'the catalog of errors alone', 'server {'
                     . ' listen 127.0.0.1:%PORT%;'
-                    . ' location /errors { agents_errors; } }' ]) {
+                    . ' location /errors { agents_errors; } }' ],
+                  [ 'metrics alone', 'server {'
+                    . ' listen 127.0.0.1:%PORT%;'
+                    . ' location /metrics { agents_metrics; } }' ]) {
         my ($status, $out) = check('', $case->[1]);
         is $status, 0, "taken: $case->[0]" or diag($out);
     }

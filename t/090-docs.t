@@ -3,6 +3,7 @@
 
 use strict;
 use warnings;
+use File::Temp ();
 use FindBin;
 use Test::More;
 
@@ -67,6 +68,30 @@ for (map { $code{$_} =~ /ngx_string\("(agents_\w+)"\)/g }
         src/mcp/ngx_http_agents_background_filter.c))
 {
     like $configuration, qr/\$$_\b/, "docs/configuration.md has \$$_";
+}
+
+my $metrics = slurp('docs/metrics.md');
+my %listed = map { $_ => 1 } $metrics =~ /^\| `(agents_\w+)` \|/mg;
+my %counted = map { $_ => 1 } map { $code{$_} =~ /"(agents_[a-z_]+)"/g }
+              qw(src/base/ngx_http_agents_metrics.c
+                 src/http/ngx_http_agents_metrics_page.c);
+cmp_ok scalar keys %counted, '>', 30, 'the metrics were read';
+is_deeply [ sort keys %listed ], [ sort keys %counted ],
+          'docs/metrics.md lists the metrics';
+
+SKIP: {
+    skip 'there is no promtool', 1
+        unless grep { -x "$_/promtool" } split /:/, $ENV{PATH};
+    my ($rules) = $metrics =~ /^```yaml\n(.*?)^```$/ms;
+    my $file = File::Temp->new(SUFFIX => '.yml');
+    print $file $rules;
+    close $file;
+    my $said = qx(promtool check rules $file 2>&1);
+    is $?, 0, 'promtool takes its rules' or diag($said);
+    for ($rules =~ /\b(agents_\w+)\b/g) {
+        (my $name = $_) =~ s/_bucket$//;
+        ok $counted{$name}, "they ask for $_, which there is";
+    }
 }
 
 for my $page ('README.md', glob 'docs/*.md') {

@@ -184,6 +184,41 @@ ngx_http_agents_directives_mcp_location(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+void
+ngx_http_agents_directives_settings(ngx_conf_t *cf,
+    ngx_http_agents_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_core_srv_conf_t    *cscf;
+    ngx_http_agents_settings_t  *settings;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    settings = conf->settings;
+    settings->max_iterations = conf->max_iterations;
+    settings->max_runs_per_user = conf->max_runs_per_user;
+    settings->run_timeout = conf->run_timeout;
+    settings->inference_timeout = conf->inference_timeout;
+    settings->queue_timeout = conf->queue_timeout;
+    settings->tool_timeout = conf->tool_timeout;
+    settings->tool_result_max = conf->tool_result_max;
+
+    settings->mcp.target.ctx = cscf->ctx;
+    settings->mcp.target.uri = conf->mcp_location;
+    settings->mcp.egress = conf->egress;
+    settings->mcp.discovery_timeout = conf->discovery_timeout;
+    settings->mcp.max_body = conf->mcp_body_max;
+    settings->mcp.resolver_timeout = clcf->resolver_timeout;
+
+    /* without the directive nginx has a resolver with no servers */
+
+    if (clcf->resolver != NULL && clcf->resolver->connections.nelts != 0) {
+        settings->mcp.resolver = clcf->resolver;
+    }
+}
+
+
 static char *
 ngx_http_agents_directives_check_time(ngx_conf_t *cf, void *post, void *data)
 {

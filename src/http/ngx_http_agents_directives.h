@@ -11,6 +11,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_agents_http.h"
 
 
 /* Bounds of a time or a size: the "post" of nginx's own slot functions. */
@@ -49,6 +50,11 @@ ngx_int_t ngx_http_agents_directives_own_errors(ngx_conf_t *cf);
 /* agents_mcp_location URI */
 char *ngx_http_agents_directives_mcp_location(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+
+/* After the merging: what the engine needs to know of an agents_api, without
+ * the types of HTTP. */
+void ngx_http_agents_directives_settings(ngx_conf_t *cf,
+    ngx_http_agents_loc_conf_t *conf);
 
 
 #endif /* _NGX_HTTP_AGENTS_DIRECTIVES_H_INCLUDED_ */

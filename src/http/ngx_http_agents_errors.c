@@ -6,10 +6,6 @@
 #include "ngx_http_agents_reply.h"
 
 
-#define NGX_HTTP_AGENTS_ERRORS_ALLOW  "GET, HEAD, OPTIONS"
-
-
-static ngx_int_t ngx_http_agents_errors_method(ngx_http_request_t *r);
 static ngx_int_t ngx_http_agents_errors_find(ngx_http_request_t *r,
     const ngx_http_agents_problem_t **problem, ngx_str_t *base);
 static ngx_int_t ngx_http_agents_errors_refuse(ngx_http_request_t *r,
@@ -82,7 +78,7 @@ ngx_http_agents_errors_handler(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_http_agents_module);
 
-    rc = ngx_http_agents_errors_method(r);
+    rc = ngx_http_agents_reply_read_only(r);
     if (rc != NGX_DECLINED) {
         return rc;
     }
@@ -124,29 +120,6 @@ ngx_http_agents_errors_refuse(ngx_http_request_t *r,
 
     refusal.slug = problem ? problem->slug : NULL;
     refusal.status = r->err_status;
-
-    return ngx_http_agents_reply_refuse(r, &refusal);
-}
-
-
-/* NGX_DECLINED for a method that is served. */
-
-static ngx_int_t
-ngx_http_agents_errors_method(ngx_http_request_t *r)
-{
-    ngx_http_agents_reply_refusal_t  refusal;
-
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
-        return NGX_DECLINED;
-    }
-
-    if (r->method == NGX_HTTP_OPTIONS) {
-        return ngx_http_agents_reply_options(r, NGX_HTTP_AGENTS_ERRORS_ALLOW);
-    }
-
-    ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
-    refusal.slug = "method-not-allowed";
-    refusal.allow = NGX_HTTP_AGENTS_ERRORS_ALLOW;
 
     return ngx_http_agents_reply_refuse(r, &refusal);
 }

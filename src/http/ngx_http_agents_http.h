@@ -19,12 +19,17 @@
 #include "ngx_http_agents_jwt.h"
 #include "ngx_http_agents_permissions.h"
 #include "ngx_http_agents_problem.h"
+#include "ngx_http_agents_zone.h"
+
+
+#define NGX_HTTP_AGENTS_VERSION  "0.1.0"
 
 
 typedef struct ngx_http_agents_token_cache_s  ngx_http_agents_token_cache_t;
 
 /* A worker's own: made in process init, in its main configuration. */
 typedef struct {
+    ngx_http_agents_zone_t         *zone;
     ngx_http_agents_tasks_t         tasks;
     ngx_http_agents_db_t           *db;
     ngx_http_agents_gate_t         *gate;

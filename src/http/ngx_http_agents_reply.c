@@ -7,6 +7,9 @@
 #include "ngx_http_agents_reply.h"
 
 
+#define NGX_HTTP_AGENTS_READ_ONLY  "GET, HEAD, OPTIONS"
+
+
 static ngx_int_t ngx_http_agents_reply_send(ngx_http_request_t *r,
     ngx_uint_t status, const char *type, ngx_http_agents_buf_t *buf);
 static void ngx_http_agents_reply_cleanup(void *data);
@@ -26,6 +29,14 @@ ngx_http_agents_reply_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_http_agents_buf_t *buf)
 {
     return ngx_http_agents_reply_send(r, status, "application/json", buf);
+}
+
+
+ngx_int_t
+ngx_http_agents_reply_text(ngx_http_request_t *r, const char *type,
+    ngx_http_agents_buf_t *buf)
+{
+    return ngx_http_agents_reply_send(r, NGX_HTTP_OK, type, buf);
 }
 
 
@@ -74,6 +85,27 @@ ngx_http_agents_reply_options(ngx_http_request_t *r, const char *allow)
     r->header_only = 1;
 
     return ngx_http_send_header(r);
+}
+
+
+ngx_int_t
+ngx_http_agents_reply_read_only(ngx_http_request_t *r)
+{
+    ngx_http_agents_reply_refusal_t  refusal;
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return NGX_DECLINED;
+    }
+
+    if (r->method == NGX_HTTP_OPTIONS) {
+        return ngx_http_agents_reply_options(r, NGX_HTTP_AGENTS_READ_ONLY);
+    }
+
+    ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
+    refusal.slug = "method-not-allowed";
+    refusal.allow = NGX_HTTP_AGENTS_READ_ONLY;
+
+    return ngx_http_agents_reply_refuse(r, &refusal);
 }
 
 
@@ -327,13 +359,14 @@ ngx_http_agents_reply_private(ngx_http_request_t *r)
                                         sizeof(value) - 1);
 }
 
+/* Parameters are no part of what gzip_types and the like compare. */
 
 static void
 ngx_http_agents_reply_content_type(ngx_http_request_t *r, const char *type)
 {
     r->headers_out.content_type.data = (u_char *) type;
     r->headers_out.content_type.len = ngx_strlen(type);
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_len = strcspn(type, ";");
     r->headers_out.content_type_lowcase = NULL;
 }
 

@@ -39,6 +39,10 @@ typedef struct {
 ngx_int_t ngx_http_agents_reply_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_http_agents_buf_t *buf);
 
+/* The same as text of another type, with status 200; "type" is static. */
+ngx_int_t ngx_http_agents_reply_text(ngx_http_request_t *r, const char *type,
+    ngx_http_agents_buf_t *buf);
+
 /*
  * The same with 200 and an ETag, made of the whole body.  A GET (or HEAD)
  * whose If-None-Match names it is answered with 304, one whose If-Match does
@@ -62,6 +66,12 @@ ngx_int_t ngx_http_agents_reply_begin(ngx_http_request_t *r);
 /* 204 with an Allow header. */
 ngx_int_t ngx_http_agents_reply_options(ngx_http_request_t *r,
     const char *allow);
+
+/*
+ * For pages that are only read: NGX_DECLINED for GET and HEAD; else the
+ * request has its answer.
+ */
+ngx_int_t ngx_http_agents_reply_read_only(ngx_http_request_t *r);
 
 ngx_int_t ngx_http_agents_reply_refuse(ngx_http_request_t *r,
     const ngx_http_agents_reply_refusal_t *refusal);

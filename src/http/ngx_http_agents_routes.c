@@ -158,6 +158,50 @@ ngx_http_agents_routes_handler(ngx_http_request_t *r)
 }
 
 
+const char *
+ngx_http_agents_routes_pattern(ngx_http_request_t *r)
+{
+    ngx_str_t                       path, id;
+    ngx_http_agents_ctx_t          *ctx;
+    const ngx_http_agents_route_t  *route;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+
+    if (ctx != NULL && ctx->route != NULL) {
+        return ctx->route->pattern;
+    }
+
+    /* it was refused before, or has a method that is none of ours */
+
+    path = ngx_http_agents_reply_path(r);
+
+    for (route = ngx_http_agents_routes; route->pattern != NULL; route++) {
+        if (ngx_http_agents_routes_match(route->pattern, path,
+                                         r->valid_unparsed_uri, &id))
+        {
+            return route->pattern;
+        }
+    }
+
+    return "other";
+}
+
+
+const char *
+ngx_http_agents_routes_method_name(ngx_http_request_t *r)
+{
+    const ngx_http_agents_routes_method_t  *method;
+
+    for (method = ngx_http_agents_routes_methods; method->name; method++) {
+        if (r->method == method->method) {
+            return method->name;
+        }
+    }
+
+    return "other";
+}
+
+
 /*
  * Segment by segment: nginx's own path has slashes merged and dots resolved,
  * so that paths which are none of ours would be taken for some of ours.

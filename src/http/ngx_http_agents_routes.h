@@ -29,5 +29,10 @@ ngx_int_t ngx_http_agents_routes_find(ngx_http_request_t *r,
 /* The content handler of an agents_api location: calls the route's. */
 ngx_int_t ngx_http_agents_routes_handler(ngx_http_request_t *r);
 
+/* For metrics and logs, of any request: the pattern that its path is of, or
+ * "other"; its method, or "other". */
+const char *ngx_http_agents_routes_pattern(ngx_http_request_t *r);
+const char *ngx_http_agents_routes_method_name(ngx_http_request_t *r);
+
 
 #endif /* _NGX_HTTP_AGENTS_ROUTES_H_INCLUDED_ */

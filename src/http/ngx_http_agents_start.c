@@ -292,6 +292,10 @@ ngx_http_agents_start_engine(ngx_http_agents_start_t *start,
     key.conversation = start->conversation_id;
     key.epoch = run->epoch;
 
+    ngx_http_agents_metrics_add(&start->worker->zone->metrics,
+                                NGX_HTTP_AGENTS_METRIC_RUNS_ACCEPTED, 1, NULL,
+                                NULL, NULL);
+
     ngx_http_agents_engine_start(start->worker->engine, start->scope.settings,
                                  &key);
 }

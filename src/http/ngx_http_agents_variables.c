@@ -2,43 +2,52 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "ngx_http_agents_background.h"
 #include "ngx_http_agents_variables.h"
 
 
-static ngx_int_t ngx_http_agents_variables_owner(ngx_http_request_t *r,
+/* The variable's data. */
+typedef enum {
+    NGX_HTTP_AGENTS_VARIABLE_COMPANY = 0,
+    NGX_HTTP_AGENTS_VARIABLE_USER,
+    NGX_HTTP_AGENTS_VARIABLE_CONVERSATION_ID,
+    NGX_HTTP_AGENTS_VARIABLE_RUN_ID,
+    NGX_HTTP_AGENTS_VARIABLE_RUN_STATUS,
+    NGX_HTTP_AGENTS_VARIABLE_ERROR
+} ngx_http_agents_variables_e;
+
+
+static ngx_int_t ngx_http_agents_variables_get(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_agents_variables_text(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_str_t ngx_http_agents_variables_of_request(
+    const ngx_http_agents_ctx_t *ctx, ngx_http_agents_variables_e which);
+static ngx_str_t ngx_http_agents_variables_of_background(
+    const ngx_http_agents_background_owner_t *owner,
+    ngx_http_agents_variables_e which);
 static void ngx_http_agents_variables_copy(ngx_http_request_t *r,
     ngx_str_t *to, const ngx_http_agents_text_t *from);
 
 
 static ngx_http_variable_t  ngx_http_agents_variables[] = {
 
-    { ngx_string("agents_company"), NULL, ngx_http_agents_variables_owner,
-      offsetof(ngx_http_agents_owner_t, company),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("agents_company"), NULL, ngx_http_agents_variables_get,
+      NGX_HTTP_AGENTS_VARIABLE_COMPANY, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("agents_user"), NULL, ngx_http_agents_variables_owner,
-      offsetof(ngx_http_agents_owner_t, user),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("agents_user"), NULL, ngx_http_agents_variables_get,
+      NGX_HTTP_AGENTS_VARIABLE_USER, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("agents_conversation_id"), NULL,
-      ngx_http_agents_variables_text,
-      offsetof(ngx_http_agents_ctx_t, conversation_id),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      ngx_http_agents_variables_get,
+      NGX_HTTP_AGENTS_VARIABLE_CONVERSATION_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("agents_run_id"), NULL, ngx_http_agents_variables_text,
-      offsetof(ngx_http_agents_ctx_t, run_id),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("agents_run_id"), NULL, ngx_http_agents_variables_get,
+      NGX_HTTP_AGENTS_VARIABLE_RUN_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("agents_run_status"), NULL, ngx_http_agents_variables_text,
-      offsetof(ngx_http_agents_ctx_t, run_status),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("agents_run_status"), NULL, ngx_http_agents_variables_get,
+      NGX_HTTP_AGENTS_VARIABLE_RUN_STATUS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("agents_error"), NULL, ngx_http_agents_variables_text,
-      offsetof(ngx_http_agents_ctx_t, error),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("agents_error"), NULL, ngx_http_agents_variables_get,
+      NGX_HTTP_AGENTS_VARIABLE_ERROR, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -113,23 +122,35 @@ ngx_http_agents_variables_copy(ngx_http_request_t *r, ngx_str_t *to,
 
 
 static ngx_int_t
-ngx_http_agents_variables_owner(ngx_http_request_t *r,
+ngx_http_agents_variables_get(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    const char             *text;
-    ngx_http_agents_ctx_t  *ctx;
+    ngx_str_t                                  text;
+    ngx_http_agents_ctx_t                     *ctx;
+    const ngx_http_agents_background_owner_t  *owner;
+
+    ngx_str_null(&text);
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
 
-    if (ctx == NULL || ctx->owner.user == NULL) {
+    if (ctx != NULL) {
+        text = ngx_http_agents_variables_of_request(ctx, data);
+
+    } else {
+        owner = ngx_http_agents_background_owner(r);
+
+        if (owner != NULL) {
+            text = ngx_http_agents_variables_of_background(owner, data);
+        }
+    }
+
+    if (text.len == 0) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    text = *(const char **) ((char *) &ctx->owner + data);
-
-    v->data = (u_char *) text;
-    v->len = ngx_strlen(text);
+    v->data = text.data;
+    v->len = text.len;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
@@ -138,32 +159,65 @@ ngx_http_agents_variables_owner(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_agents_variables_text(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
+static ngx_str_t
+ngx_http_agents_variables_of_request(const ngx_http_agents_ctx_t *ctx,
+    ngx_http_agents_variables_e which)
 {
-    ngx_str_t              *text;
-    ngx_http_agents_ctx_t  *ctx;
+    ngx_str_t    text;
+    const char  *name;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+    switch (which) {
 
-    if (ctx == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+    case NGX_HTTP_AGENTS_VARIABLE_COMPANY:
+    case NGX_HTTP_AGENTS_VARIABLE_USER:
+
+        name = (which == NGX_HTTP_AGENTS_VARIABLE_COMPANY)
+               ? ctx->owner.company : ctx->owner.user;
+
+        text.data = (u_char *) name;
+        text.len = (name != NULL) ? ngx_strlen(name) : 0;
+
+        return text;
+
+    case NGX_HTTP_AGENTS_VARIABLE_CONVERSATION_ID:
+        return ctx->conversation_id;
+
+    case NGX_HTTP_AGENTS_VARIABLE_RUN_ID:
+        return ctx->run_id;
+
+    case NGX_HTTP_AGENTS_VARIABLE_RUN_STATUS:
+        return ctx->run_status;
+
+    default: /* NGX_HTTP_AGENTS_VARIABLE_ERROR */
+        return ctx->error;
     }
+}
 
-    text = (ngx_str_t *) ((char *) ctx + data);
 
-    if (text->data == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+/* A run's own requests, in the MCP location. */
+
+static ngx_str_t
+ngx_http_agents_variables_of_background(
+    const ngx_http_agents_background_owner_t *owner,
+    ngx_http_agents_variables_e which)
+{
+    ngx_str_t  none = ngx_null_string;
+
+    switch (which) {
+
+    case NGX_HTTP_AGENTS_VARIABLE_COMPANY:
+        return owner->company;
+
+    case NGX_HTTP_AGENTS_VARIABLE_USER:
+        return owner->user;
+
+    case NGX_HTTP_AGENTS_VARIABLE_CONVERSATION_ID:
+        return owner->conversation;
+
+    case NGX_HTTP_AGENTS_VARIABLE_RUN_ID:
+        return owner->run;
+
+    default:
+        return none;
     }
-
-    v->data = text->data;
-    v->len = text->len;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
 }

@@ -39,6 +39,19 @@ static void ngx_http_agents_background_reap_handler(ngx_event_t *ev);
 static void ngx_http_agents_background_free(ngx_http_agents_background_t *bg);
 
 
+static const size_t  ngx_http_agents_background_texts[] = {
+    offsetof(ngx_http_agents_background_vars_t, upstream),
+    offsetof(ngx_http_agents_background_vars_t, host),
+    offsetof(ngx_http_agents_background_vars_t, server_name),
+    offsetof(ngx_http_agents_background_vars_t, alias),
+    offsetof(ngx_http_agents_background_vars_t, tool),
+    offsetof(ngx_http_agents_background_vars_t, owner.company),
+    offsetof(ngx_http_agents_background_vars_t, owner.user),
+    offsetof(ngx_http_agents_background_vars_t, owner.conversation),
+    offsetof(ngx_http_agents_background_vars_t, owner.run)
+};
+
+
 ngx_http_agents_background_t *
 ngx_http_agents_background_send(
     const ngx_http_agents_background_target_t *target,
@@ -152,25 +165,22 @@ static ngx_int_t
 ngx_http_agents_background_copy_vars(ngx_http_agents_background_t *bg,
     const ngx_http_agents_background_vars_t *vars)
 {
-    ngx_http_agents_background_vars_t  *copy;
+    size_t      offset;
+    ngx_str_t  *to;
+    ngx_uint_t  i;
 
-    copy = &bg->vars;
-
-    if (ngx_http_agents_background_copy(bg->pool, &copy->upstream,
-                                        &vars->upstream)
-        != NGX_OK
-        || ngx_http_agents_background_copy(bg->pool, &copy->host, &vars->host)
-           != NGX_OK
-        || ngx_http_agents_background_copy(bg->pool, &copy->server_name,
-                                           &vars->server_name)
-           != NGX_OK
-        || ngx_http_agents_background_copy(bg->pool, &copy->alias,
-                                           &vars->alias)
-           != NGX_OK
-        || ngx_http_agents_background_copy(bg->pool, &copy->tool, &vars->tool)
-           != NGX_OK)
+    for (i = 0; i < sizeof(ngx_http_agents_background_texts)
+                    / sizeof(ngx_http_agents_background_texts[0]); i++)
     {
-        return NGX_ERROR;
+        offset = ngx_http_agents_background_texts[i];
+        to = (ngx_str_t *) ((char *) &bg->vars + offset);
+
+        if (ngx_http_agents_background_copy(bg->pool, to,
+                              (ngx_str_t *) ((char *) vars + offset))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;

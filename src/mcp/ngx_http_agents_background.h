@@ -26,13 +26,23 @@ typedef struct {
 } ngx_http_agents_background_target_t;
 
 
-/* Values of the $agents_mcp_* variables in the location. */
+/* Whose request it is, for logs: nobody's, where all are empty. */
+typedef struct {
+    ngx_str_t   company;
+    ngx_str_t   user;
+    ngx_str_t   conversation;
+    ngx_str_t   run;
+} ngx_http_agents_background_owner_t;
+
+
+/* Values of the variables in the location. */
 typedef struct {
     ngx_str_t   upstream;       /* scheme://checked-address:port/path?query */
     ngx_str_t   host;           /* the url's authority */
     ngx_str_t   server_name;    /* the url's host, for SNI */
     ngx_str_t   alias;
     ngx_str_t   tool;           /* empty unless tools/call */
+    ngx_http_agents_background_owner_t  owner;
 } ngx_http_agents_background_vars_t;
 
 
@@ -110,6 +120,10 @@ ngx_http_agents_background_t *ngx_http_agents_background_send(
     const ngx_http_agents_background_target_t *target,
     const ngx_http_agents_background_request_t *request, ngx_log_t *log,
     ngx_http_agents_background_done_pt done, void *data);
+
+/* Of a background request; NULL for every request of a client. */
+const ngx_http_agents_background_owner_t *ngx_http_agents_background_owner(
+    ngx_http_request_t *r);
 
 /* Closes the upstream connection. */
 void ngx_http_agents_background_cancel(ngx_http_agents_background_t *bg);

@@ -97,6 +97,17 @@ ngx_http_agents_background_of(ngx_http_request_t *r)
 }
 
 
+const ngx_http_agents_background_owner_t *
+ngx_http_agents_background_owner(ngx_http_request_t *r)
+{
+    ngx_http_agents_background_t  *bg;
+
+    bg = ngx_http_agents_background_of(r);
+
+    return (bg != NULL) ? &bg->vars.owner : NULL;
+}
+
+
 /*
  * Between the choice of the location and its content handler.  The length of
  * the body becomes known here, after client_max_body_size was looked at.

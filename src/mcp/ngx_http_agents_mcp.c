@@ -11,8 +11,9 @@ static void ngx_http_agents_mcp_handshake(ngx_http_agents_mcp_server_t *server);
 
 ngx_http_agents_mcp_server_t *
 ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
-    ngx_http_agents_tasks_t *tasks, const char *alias, const char *url,
-    ngx_log_t *log)
+    ngx_http_agents_tasks_t *tasks,
+    const ngx_http_agents_background_owner_t *owner, const char *alias,
+    const char *url, ngx_log_t *log)
 {
     ngx_str_t                      text;
     ngx_pool_t                    *pool;
@@ -33,6 +34,7 @@ ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
     server->pool = pool;
     server->conf = conf;
     server->tasks = tasks;
+    server->owner = *owner;
     server->log = log;
     server->era = &ngx_http_agents_mcp_legacy;
     ngx_queue_init(&server->calls);
@@ -237,6 +239,7 @@ ngx_http_agents_mcp_exchange_conf(ngx_http_agents_mcp_server_t *server,
     conf->log = server->log;
     conf->route = &server->route;
     conf->alias = server->alias;
+    conf->owner = server->owner;
     conf->headers = server->headers;
     conf->nheaders = server->nheaders;
     conf->timeout = ngx_max(left, 1);

@@ -51,6 +51,7 @@ typedef struct {
                                    one; a reference of the callee's; NULL
                                    without memory */
     unsigned      is_error:1;   /* the tool's failure, or ours to reach it */
+    unsigned      failed:1;     /* the latter: there is no answer of the tool */
 } ngx_http_agents_mcp_result_t;
 
 /* Each called once, never from within the call that asked; not after cancel. */
@@ -62,11 +63,13 @@ typedef void (*ngx_http_agents_mcp_called_pt)(void *data,
 
 /*
  * A server of one run: its session lives in it.  "url" and "alias" are
- * copied; "conf", "tasks" and "log" must outlive it.  NULL without memory.
+ * copied; "conf", "tasks", "log" and the texts of "owner" must outlive it.
+ * NULL without memory.
  */
 ngx_http_agents_mcp_server_t *ngx_http_agents_mcp_server_create(
     const ngx_http_agents_mcp_conf_t *conf, ngx_http_agents_tasks_t *tasks,
-    const char *alias, const char *url, ngx_log_t *log);
+    const ngx_http_agents_background_owner_t *owner, const char *alias,
+    const char *url, ngx_log_t *log);
 
 /*
  * Cancels what is under way, ends the session (best effort, in the

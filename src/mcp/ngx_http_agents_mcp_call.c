@@ -36,7 +36,7 @@ static void ngx_http_agents_mcp_call_reopen(ngx_http_agents_mcp_call_t *call);
 static void ngx_http_agents_mcp_call_fail(ngx_http_agents_mcp_call_t *call,
     const char *why, const char *note);
 static void ngx_http_agents_mcp_call_end(ngx_http_agents_mcp_call_t *call,
-    json_t *content, ngx_uint_t is_error);
+    ngx_http_agents_mcp_result_t *result);
 static void ngx_http_agents_mcp_call_free(ngx_http_agents_mcp_call_t *call);
 
 
@@ -211,20 +211,23 @@ ngx_http_agents_mcp_call_replied(void *data,
     const ngx_http_agents_mcp_reply_t *reply)
 {
     char                           why[NGX_HTTP_AGENTS_MCP_WHY_LEN];
-    json_t                        *content;
     const char                    *note;
     ngx_http_agents_mcp_call_t    *call = data;
 
+    ngx_http_agents_mcp_result_t   result;
     ngx_http_agents_mcp_server_t  *server;
 
     server = call->server;
     call->exchange = NULL;
 
     if (reply->outcome == NGX_HTTP_AGENTS_MCP_DONE) {
-        content = reply->reading->content;
+        result.content = reply->reading->content;
+        result.is_error = (reply->reading->is_error != 0);
+        result.failed = 0;
+
         reply->reading->content = NULL;
 
-        ngx_http_agents_mcp_call_end(call, content, reply->reading->is_error);
+        ngx_http_agents_mcp_call_end(call, &result);
         return;
     }
 
@@ -293,15 +296,19 @@ static void
 ngx_http_agents_mcp_call_fail(ngx_http_agents_mcp_call_t *call,
     const char *why, const char *note)
 {
-    char     text[NGX_HTTP_AGENTS_MCP_WHY_LEN + 128];
-    u_char  *p;
+    char                           text[NGX_HTTP_AGENTS_MCP_WHY_LEN + 128];
+    u_char                        *p;
+    ngx_http_agents_mcp_result_t   result;
 
     p = ngx_slprintf((u_char *) text, (u_char *) text + sizeof(text) - 1,
                      "The tool call failed: %s%s.", why, note);
     *p = '\0';
 
-    ngx_http_agents_mcp_call_end(call, ngx_http_agents_mcp_message_text(text),
-                                 1);
+    result.content = ngx_http_agents_mcp_message_text(text);
+    result.is_error = 1;
+    result.failed = 1;
+
+    ngx_http_agents_mcp_call_end(call, &result);
 }
 
 
@@ -309,10 +316,9 @@ ngx_http_agents_mcp_call_fail(ngx_http_agents_mcp_call_t *call,
 
 static void
 ngx_http_agents_mcp_call_end(ngx_http_agents_mcp_call_t *call,
-    json_t *content, ngx_uint_t is_error)
+    ngx_http_agents_mcp_result_t *result)
 {
     void                           *data;
-    ngx_http_agents_mcp_result_t    result;
     ngx_http_agents_mcp_called_pt   done;
 
     done = call->done;
@@ -320,10 +326,7 @@ ngx_http_agents_mcp_call_end(ngx_http_agents_mcp_call_t *call,
 
     ngx_http_agents_mcp_call_free(call);
 
-    result.content = content;
-    result.is_error = (is_error != 0);
-
-    done(data, &result);
+    done(data, result);
 }
 
 

@@ -188,6 +188,7 @@ ngx_http_agents_mcp_exchange_request(
     request->vars.upstream = route->upstreams[route->current];
     request->vars.host = route->host;
     request->vars.server_name = route->server_name;
+    request->vars.owner = conf->owner;
     request->vars.alias = conf->alias;
     request->vars.tool = conf->tool;
     request->headers = conf->headers;

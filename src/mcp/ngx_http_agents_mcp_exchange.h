@@ -40,6 +40,7 @@ typedef struct {
     ngx_http_agents_tasks_t              *tasks;
     ngx_log_t                            *log;
     ngx_http_agents_mcp_route_t          *route;
+    ngx_http_agents_background_owner_t    owner;
     ngx_str_t                             alias;
     ngx_str_t                             tool;     /* or empty */
 

@@ -72,6 +72,7 @@ struct ngx_http_agents_mcp_server_s {
     const ngx_http_agents_mcp_conf_t    *conf;
     ngx_http_agents_tasks_t             *tasks;
     ngx_log_t                           *log;
+    ngx_http_agents_background_owner_t   owner;
     ngx_str_t                            alias;
     ngx_http_agents_mcp_route_t          route;
 

@@ -88,6 +88,9 @@ static void ngx_http_agents_inference_end(
     ngx_http_agents_inference_status_e status, ngx_http_agents_buf_t *why);
 static size_t ngx_http_agents_inference_tail(const ngx_str_t *key,
     const char *text, size_t len);
+static void ngx_http_agents_inference_tell(
+    ngx_http_agents_inference_t *inference,
+    ngx_http_agents_inference_result_t *result);
 static void ngx_http_agents_inference_free(
     ngx_http_agents_inference_t *inference);
 
@@ -331,7 +334,7 @@ ngx_http_agents_inference_answer_handler(void *data,
     result.answer.body = answer->body;
     result.answer.len = answer->body_len;
 
-    inference->done(inference->data, &result);
+    ngx_http_agents_inference_tell(inference, &result);
 
     ngx_http_agents_inference_free(inference);
 }
@@ -355,7 +358,7 @@ ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
 
         ngx_memzero(draft, sizeof(ngx_http_agents_draft_t));
 
-        inference->done(inference->data, &result);
+        ngx_http_agents_inference_tell(inference, &result);
 
         ngx_http_agents_inference_free(inference);
         return;
@@ -464,7 +467,7 @@ ngx_http_agents_inference_lacks(ngx_http_agents_inference_t *inference,
     result.lacks = lacks;
     result.message = why->data;
 
-    inference->done(inference->data, &result);
+    ngx_http_agents_inference_tell(inference, &result);
 
     ngx_http_agents_buf_free(why);
     ngx_http_agents_inference_free(inference);
@@ -632,7 +635,7 @@ ngx_http_agents_inference_end(ngx_http_agents_inference_t *inference,
     result.message = (why->data != NULL && !why->failed) ? why->data
                                                          : "out of memory";
 
-    inference->done(inference->data, &result);
+    ngx_http_agents_inference_tell(inference, &result);
 
     ngx_http_agents_buf_free(why);
     ngx_http_agents_inference_free(inference);
@@ -706,6 +709,16 @@ ngx_http_agents_inference_tail(const ngx_str_t *key, const char *text,
     }
 
     return 0;
+}
+
+
+static void
+ngx_http_agents_inference_tell(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_inference_result_t *result)
+{
+    result->attempts = inference->attempts;
+
+    inference->done(inference->data, result);
 }
 
 

@@ -35,6 +35,7 @@ typedef struct {
     ngx_http_agents_answer_t            answer;     /* REPLY: the callee's, to
                                                        be cleared */
     unsigned                            lacks;      /* LACKS: the flag */
+    ngx_uint_t                          attempts;
     const char  *message;       /* not REPLY: the provider's status and
                                    message; alive during the call */
 } ngx_http_agents_inference_result_t;

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "ngx_http_agents_db_nginx.h"
 #include "ngx_http_agents_ident.h"
 #include "ngx_http_agents_run.h"
 #include "ngx_http_agents_title.h"
@@ -44,6 +45,7 @@ struct ngx_http_agents_engine_s {
     ngx_event_t                    cancel;
 
     ngx_event_t                    tick;
+    ngx_msec_t                     tick_at;     /* 0: the first is to come */
     ngx_msec_t                     renew_at;    /* by ngx_current_msec */
     ngx_msec_t                     claim_at;
     ngx_msec_t                     expire_at;
@@ -68,6 +70,7 @@ typedef struct {
 
 
 static void ngx_http_agents_engine_tick(ngx_event_t *ev);
+static void ngx_http_agents_engine_measure(ngx_http_agents_engine_t *engine);
 static void ngx_http_agents_engine_drain(ngx_http_agents_engine_t *engine);
 static void ngx_http_agents_engine_renew(ngx_http_agents_engine_t *engine);
 static void ngx_http_agents_engine_renew_done(
@@ -207,6 +210,9 @@ ngx_http_agents_engine_join(ngx_http_agents_engine_t *engine,
                                          run->node.str.len);
 
     ngx_rbtree_insert(&engine->ids, &run->node.node);
+
+    ngx_http_agents_slots_add(engine->conf.slots, NGX_HTTP_AGENTS_GAUGE_RUNS,
+                              1);
 }
 
 
@@ -222,6 +228,9 @@ ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,
     if (run->to_cancel) {
         ngx_queue_remove(&run->cancelling);
     }
+
+    ngx_http_agents_slots_add(engine->conf.slots, NGX_HTTP_AGENTS_GAUGE_RUNS,
+                              -1);
 }
 
 
@@ -249,6 +258,10 @@ ngx_http_agents_engine_tick(ngx_event_t *ev)
 {
     ngx_http_agents_engine_t *engine = ev->data;
 
+    if (engine->tick_at != 0) {
+        ngx_http_agents_engine_measure(engine);
+    }
+
     if (ngx_exiting) {
         ngx_http_agents_engine_drain(engine);
 
@@ -275,7 +288,39 @@ ngx_http_agents_engine_tick(ngx_event_t *ev)
         ngx_http_agents_engine_renew(engine);
     }
 
+    engine->tick_at = ngx_current_msec + NGX_HTTP_AGENTS_TICK;
     ngx_add_timer(ev, NGX_HTTP_AGENTS_TICK);
+}
+
+
+/*
+ * What is not worth a write at each change is written at each tick but the
+ * first, so that a store that is being opened does not pass for one that is
+ * away.
+ */
+
+static void
+ngx_http_agents_engine_measure(ngx_http_agents_engine_t *engine)
+{
+    ngx_msec_int_t                  late;
+    ngx_http_agents_engine_conf_t  *conf;
+
+    conf = &engine->conf;
+
+    late = (ngx_msec_int_t) (ngx_current_msec - engine->tick_at);
+
+    ngx_http_agents_metrics_observe(conf->metrics,
+                                    NGX_HTTP_AGENTS_METRIC_LOOP_LAG,
+                                    1000 * (uint64_t) ngx_max(late, 0), NULL,
+                                    NULL);
+
+    ngx_http_agents_slots_set(conf->slots, NGX_HTTP_AGENTS_GAUGE_STORE_AWAY,
+                              !ngx_http_agents_db_nginx_ready(conf->db));
+    ngx_http_agents_slots_set(conf->slots,
+                              NGX_HTTP_AGENTS_GAUGE_TASKS_WAITING,
+                              conf->tasks->waiting);
+    ngx_http_agents_slots_set(conf->slots, NGX_HTTP_AGENTS_GAUGE_TASKS_POSTED,
+                              conf->tasks->posted);
 }
 
 
@@ -364,9 +409,17 @@ ngx_http_agents_engine_renew_done(ngx_http_agents_db_batch_t *batch,
 {
     ngx_http_agents_engine_t *engine = data;
 
+    ngx_uint_t  renewed;
+
     engine->renewing = 0;
 
-    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK) {
+    renewed = (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK);
+
+    ngx_http_agents_metrics_add(engine->conf.metrics,
+                                NGX_HTTP_AGENTS_METRIC_RENEWALS, 1,
+                                renewed ? "ok" : "failed", NULL, NULL);
+
+    if (renewed) {
         engine->leased = 1;
         engine->renew_at = ngx_current_msec + engine->conf.lease / 3;
     }
@@ -437,6 +490,10 @@ ngx_http_agents_engine_claim_done(ngx_http_agents_db_batch_t *batch,
         n = ngx_http_agents_db_rows(batch, 0);
     }
 
+    ngx_http_agents_metrics_add(engine->conf.metrics,
+                                NGX_HTTP_AGENTS_METRIC_RUNS_CLAIMED, n, NULL,
+                                NULL, NULL);
+
     for (i = 0; i < n; i++) {
         ngx_http_agents_leases_read(batch, 0, i, &row);
 
@@ -496,6 +553,10 @@ ngx_http_agents_engine_expire_done(ngx_http_agents_db_batch_t *batch,
         ngx_log_error(NGX_LOG_NOTICE, engine->conf.log, 0,
                       "%L agents runs had an owner whose lease has ended",
                       ngx_http_agents_db_changes(batch, 0));
+        ngx_http_agents_metrics_add(engine->conf.metrics,
+                                    NGX_HTTP_AGENTS_METRIC_RUNS_EXPIRED,
+                                    ngx_http_agents_db_changes(batch, 0), NULL,
+                                    NULL, NULL);
         engine->claim_at = ngx_current_msec;
     }
 

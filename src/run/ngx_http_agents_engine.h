@@ -17,6 +17,8 @@
 #include "ngx_http_agents_gate.h"
 #include "ngx_http_agents_loop.h"
 #include "ngx_http_agents_mcp.h"
+#include "ngx_http_agents_metrics.h"
+#include "ngx_http_agents_slots.h"
 #include "ngx_http_agents_store.h"
 #include "ngx_http_agents_task.h"
 #include "ngx_http_agents_wake.h"
@@ -42,6 +44,8 @@ typedef struct {
     ngx_http_agents_tasks_t      *tasks;
     ngx_http_agents_gate_t       *gate;
     ngx_http_agents_wake_t       *wake;
+    ngx_http_agents_slots_t      *slots;    /* for this worker's gauges */
+    ngx_http_agents_metrics_t    *metrics;
     ngx_http_agents_catalog_t    *catalog;
     ngx_array_t                  *apis;     /* ngx_http_agents_settings_t * */
     ngx_msec_t                    lease;

@@ -16,11 +16,12 @@
 
 
 struct ngx_http_agents_gate_s {
-    ngx_http_agents_gate_zone_t  *zone;
-    ngx_shmtx_t                  *mutex;
-    ngx_queue_t                   lines[NGX_HTTP_AGENTS_GATES];
-    ngx_uint_t                    waiting;
-    ngx_event_t                   timer;
+    ngx_http_agents_gate_zone_t    *zone;
+    const ngx_http_agents_slots_t  *slots;
+    ngx_shmtx_t                    *mutex;
+    ngx_queue_t                     lines[NGX_HTTP_AGENTS_GATES];
+    ngx_uint_t                      waiting;
+    ngx_event_t                     timer;
 };
 
 
@@ -28,6 +29,12 @@ static ngx_int_t ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
     ngx_http_agents_plane_t *plane, ngx_http_agents_cluster_t *cluster);
 static ngx_uint_t ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
     ngx_http_agents_pass_t *pass, ngx_uint_t spare);
+static ngx_uint_t ngx_http_agents_gate_total(
+    const ngx_http_agents_gate_slot_t *slot);
+static void ngx_http_agents_gate_reclaim(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_gate_slot_t *slot);
+static void ngx_http_agents_gate_unqueue(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass);
 static void ngx_http_agents_gate_admit(ngx_http_agents_gate_t *gate,
     ngx_uint_t n);
 static void ngx_http_agents_gate_handler(ngx_event_t *ev);
@@ -35,7 +42,8 @@ static void ngx_http_agents_gate_handler(ngx_event_t *ev);
 
 ngx_http_agents_gate_t *
 ngx_http_agents_gate_create(ngx_http_agents_gate_zone_t *zone,
-    ngx_shmtx_t *mutex, ngx_pool_t *pool, ngx_log_t *log)
+    const ngx_http_agents_slots_t *slots, ngx_shmtx_t *mutex, ngx_pool_t *pool,
+    ngx_log_t *log)
 {
     ngx_uint_t               i;
     ngx_http_agents_gate_t  *gate;
@@ -46,6 +54,7 @@ ngx_http_agents_gate_create(ngx_http_agents_gate_zone_t *zone,
     }
 
     gate->zone = zone;
+    gate->slots = slots;
     gate->mutex = mutex;
 
     gate->timer.handler = ngx_http_agents_gate_handler;
@@ -56,6 +65,7 @@ ngx_http_agents_gate_create(ngx_http_agents_gate_zone_t *zone,
     for (i = 0; i < NGX_HTTP_AGENTS_GATES; i++) {
         ngx_queue_init(&gate->lines[i]);
         gate->zone->slots[i].held[ngx_process_slot] = 0;
+        gate->zone->slots[i].waiting[ngx_process_slot] = 0;
     }
 
     return gate;
@@ -90,6 +100,7 @@ ngx_http_agents_gate_enter(ngx_http_agents_gate_t *gate,
     pass->state = NGX_HTTP_AGENTS_PASS_WAITING;
     ngx_queue_insert_tail(&gate->lines[n], &pass->queue);
     gate->waiting++;
+    gate->zone->slots[n].waiting[ngx_process_slot]++;
 
     if (!gate->timer.timer_set) {
         ngx_add_timer(&gate->timer, NGX_HTTP_AGENTS_GATE_POLL);
@@ -151,6 +162,7 @@ ngx_http_agents_gate_find(ngx_http_agents_gate_t *gate,
         }
 
         if (ngx_strcmp(slot->name, name) == 0) {
+            slot->limit = cluster->max_inferences;
             n = i;
             break;
         }
@@ -166,16 +178,18 @@ static ngx_uint_t
 ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
     ngx_http_agents_pass_t *pass, ngx_uint_t spare)
 {
-    ngx_uint_t                    i, total, taken;
+    ngx_uint_t                    total, taken;
     ngx_http_agents_gate_slot_t  *slot;
 
     slot = &gate->zone->slots[pass->gate];
-    total = 0;
 
     ngx_shmtx_lock(gate->mutex);
 
-    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
-        total += slot->held[i];
+    total = ngx_http_agents_gate_total(slot);
+
+    if (total + spare >= pass->limit) {
+        ngx_http_agents_gate_reclaim(gate, slot);
+        total = ngx_http_agents_gate_total(slot);
     }
 
     taken = (total + spare < pass->limit);
@@ -194,6 +208,42 @@ ngx_http_agents_gate_take(ngx_http_agents_gate_t *gate,
 }
 
 
+static ngx_uint_t
+ngx_http_agents_gate_total(const ngx_http_agents_gate_slot_t *slot)
+{
+    ngx_uint_t  i, total;
+
+    total = 0;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        total += slot->held[i];
+    }
+
+    return total;
+}
+
+
+/*
+ * What processes hold that are gone: one that died while it was to exit has no
+ * successor, and its slot may stay empty for long.
+ */
+
+static void
+ngx_http_agents_gate_reclaim(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_gate_slot_t *slot)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        if (slot->held[i] != 0
+            && !ngx_http_agents_slots_live(gate->slots, i))
+        {
+            slot->held[i] = 0;
+        }
+    }
+}
+
+
 void
 ngx_http_agents_gate_leave(ngx_http_agents_gate_t *gate,
     ngx_http_agents_pass_t *pass)
@@ -203,8 +253,7 @@ ngx_http_agents_gate_leave(ngx_http_agents_gate_t *gate,
     switch (pass->state) {
 
     case NGX_HTTP_AGENTS_PASS_WAITING:
-        ngx_queue_remove(&pass->queue);
-        gate->waiting--;
+        ngx_http_agents_gate_unqueue(gate, pass);
         pass->state = NGX_HTTP_AGENTS_PASS_NONE;
         break;
 
@@ -226,6 +275,17 @@ ngx_http_agents_gate_leave(ngx_http_agents_gate_t *gate,
 
 
 static void
+ngx_http_agents_gate_unqueue(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass)
+{
+    ngx_queue_remove(&pass->queue);
+
+    gate->waiting--;
+    gate->zone->slots[pass->gate].waiting[ngx_process_slot]--;
+}
+
+
+static void
 ngx_http_agents_gate_admit(ngx_http_agents_gate_t *gate, ngx_uint_t n)
 {
     ngx_queue_t             *q;
@@ -239,8 +299,7 @@ ngx_http_agents_gate_admit(ngx_http_agents_gate_t *gate, ngx_uint_t n)
             return;
         }
 
-        ngx_queue_remove(q);
-        gate->waiting--;
+        ngx_http_agents_gate_unqueue(gate, pass);
 
         pass->enter(pass->data);
     }
@@ -263,4 +322,39 @@ ngx_http_agents_gate_handler(ngx_event_t *ev)
     if (gate->waiting != 0 && !ev->timer_set) {
         ngx_add_timer(ev, NGX_HTTP_AGENTS_GATE_POLL);
     }
+}
+
+
+ngx_int_t
+ngx_http_agents_gate_figures(ngx_http_agents_gate_t *gate, ngx_uint_t n,
+    ngx_http_agents_gate_figures_t *figures)
+{
+    ngx_uint_t                    i;
+    ngx_http_agents_gate_slot_t  *slot;
+
+    if (n == NGX_HTTP_AGENTS_GATES) {
+        return NGX_DECLINED;
+    }
+
+    slot = &gate->zone->slots[n];
+
+    ngx_memzero(figures, sizeof(ngx_http_agents_gate_figures_t));
+
+    ngx_shmtx_lock(gate->mutex);
+
+    figures->name = slot->name;
+    figures->limit = slot->limit;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        if ((slot->held[i] != 0 || slot->waiting[i] != 0)
+            && ngx_http_agents_slots_live(gate->slots, i))
+        {
+            figures->held += slot->held[i];
+            figures->waiting += slot->waiting[i];
+        }
+    }
+
+    ngx_shmtx_unlock(gate->mutex);
+
+    return slot->name[0] != '\0' ? NGX_OK : NGX_DECLINED;
 }

@@ -15,6 +15,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_slots.h"
 
 
 #define NGX_HTTP_AGENTS_GATES       64
@@ -28,12 +29,14 @@ typedef struct ngx_http_agents_gate_s  ngx_http_agents_gate_t;
  * The gates' part of the zone.  What each process holds is all there is; the
  * total is their sum, taken under the zone's mutex.  So a process that dies at
  * any instruction leaves nothing behind but its own count, which its successor
- * in the slot clears.
+ * in the slot clears, or, where it has none, whoever finds no place for it.
  */
 
 typedef struct {
     u_char    name[NGX_HTTP_AGENTS_GATE_NAME];      /* "plane/cluster" */
+    uint32_t  limit;                                /* as last configured */
     uint32_t  held[NGX_MAX_PROCESSES];              /* by process slot */
+    uint32_t  waiting[NGX_MAX_PROCESSES];
 } ngx_http_agents_gate_slot_t;
 
 
@@ -60,10 +63,20 @@ typedef struct {
 } ngx_http_agents_pass_t;
 
 
-/* In process init; "mutex" guards the zone.  NULL without memory. */
+/* What goes on at a gate on this node. */
+typedef struct {
+    const u_char            *name;      /* "plane/cluster", NUL terminated */
+    ngx_uint_t               limit;
+    ngx_uint_t               held;
+    ngx_uint_t               waiting;
+} ngx_http_agents_gate_figures_t;
+
+
+/* In process init, before the slot is entered; "mutex" guards the zone.  NULL
+ * without memory. */
 ngx_http_agents_gate_t *ngx_http_agents_gate_create(
-    ngx_http_agents_gate_zone_t *zone, ngx_shmtx_t *mutex, ngx_pool_t *pool,
-    ngx_log_t *log);
+    ngx_http_agents_gate_zone_t *zone, const ngx_http_agents_slots_t *slots,
+    ngx_shmtx_t *mutex, ngx_pool_t *pool, ngx_log_t *log);
 
 /*
  * NGX_OK: inside; NGX_AGAIN: in line, "enter" is called later, inside then;
@@ -84,6 +97,10 @@ ngx_int_t ngx_http_agents_gate_try(ngx_http_agents_gate_t *gate,
 /* Leaves the gate, or the line; nothing where it is in neither. */
 void ngx_http_agents_gate_leave(ngx_http_agents_gate_t *gate,
     ngx_http_agents_pass_t *pass);
+
+/* Of the gate number n, from 0: NGX_DECLINED after the last. */
+ngx_int_t ngx_http_agents_gate_figures(ngx_http_agents_gate_t *gate,
+    ngx_uint_t n, ngx_http_agents_gate_figures_t *figures);
 
 
 #endif /* _NGX_HTTP_AGENTS_GATE_H_INCLUDED_ */

@@ -173,9 +173,7 @@ ngx_http_agents_run_destroy(ngx_http_agents_run_t *run)
         ngx_del_timer(&run->retry);
     }
 
-    if (run->inference != NULL) {
-        ngx_http_agents_inference_cancel(run->inference);
-    }
+    ngx_http_agents_run_infer_cancel(run);
 
     ngx_http_agents_gate_leave(ngx_http_agents_engine_conf(run->engine)->gate,
                                &run->pass);
@@ -564,10 +562,7 @@ ngx_http_agents_run_stop(ngx_http_agents_run_t *run,
         ngx_http_agents_run_servers_free(run);
     }
 
-    if (run->inference != NULL) {
-        ngx_http_agents_inference_cancel(run->inference);
-        run->inference = NULL;
-    }
+    ngx_http_agents_run_infer_cancel(run);
 
     if (run->queue_timer.timer_set) {
         ngx_del_timer(&run->queue_timer);

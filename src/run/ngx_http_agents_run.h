@@ -56,6 +56,7 @@ typedef struct {
     ngx_http_agents_run_t         *run;
     ngx_uint_t                     index;
     ngx_http_agents_mcp_server_t  *server;
+    ngx_msec_t                     since;   /* of its discovery */
 } ngx_http_agents_run_server_t;
 
 
@@ -64,6 +65,7 @@ typedef struct {
     ngx_http_agents_run_t         *run;
     ngx_uint_t                     index;   /* in the loop's calls */
     ngx_http_agents_mcp_call_t    *call;    /* NULL: not under way */
+    ngx_msec_t                     since;   /* when it began */
     ngx_http_agents_task_t         task;    /* makes the result's text */
     json_t                        *content;
     unsigned                       is_error:1;
@@ -103,6 +105,8 @@ struct ngx_http_agents_run_s {
     ngx_http_agents_pass_t             pass;
     ngx_event_t                        queue_timer;
     ngx_http_agents_inference_t       *inference;
+    ngx_msec_t                         since;       /* when the wait in line, or
+                                                       the inference, began */
     unsigned                           bound:1;     /* the inference, by the
                                                        run's deadline */
 
@@ -185,6 +189,15 @@ void ngx_http_agents_run_end(ngx_http_agents_run_t *run);
 /* infer: the line, the inference, the reply */
 void ngx_http_agents_run_infer_init(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_infer(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_infer_cancel(ngx_http_agents_run_t *run);
+
+/* The metrics of an inference: begun, and ended; NULL: cancelled. */
+void ngx_http_agents_run_infer_begun(
+    const ngx_http_agents_engine_conf_t *conf);
+void ngx_http_agents_run_infer_ended(
+    const ngx_http_agents_engine_conf_t *conf,
+    const ngx_http_agents_model_t *model, ngx_msec_t since,
+    const ngx_http_agents_inference_result_t *result);
 
 /* calls: discovery, tools/call */
 void ngx_http_agents_run_discover(ngx_http_agents_run_t *run);

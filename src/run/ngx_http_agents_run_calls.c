@@ -12,10 +12,14 @@
 #include "ngx_http_agents_run.h"
 
 
+static void ngx_http_agents_run_owner(ngx_http_agents_run_t *run,
+    ngx_http_agents_background_owner_t *owner);
 static void ngx_http_agents_run_discover_done(void *data,
     ngx_http_agents_mcp_discovery_t *discovery);
 static void ngx_http_agents_run_call_done(void *data,
     ngx_http_agents_mcp_result_t *result);
+static void ngx_http_agents_run_call_count(ngx_http_agents_run_call_t *rc,
+    const char *outcome);
 static void ngx_http_agents_run_call_result(ngx_http_agents_run_call_t *rc);
 static void ngx_http_agents_run_call_work(void *data, ngx_log_t *log);
 static void ngx_http_agents_run_call_worked(void *data);
@@ -26,6 +30,7 @@ ngx_http_agents_run_discover(ngx_http_agents_run_t *run)
 {
     json_t                               *list, *entry;
     ngx_uint_t                            i, n;
+    ngx_http_agents_background_owner_t    owner;
     ngx_http_agents_run_server_t         *rs;
     const ngx_http_agents_engine_conf_t  *conf;
 
@@ -42,14 +47,17 @@ ngx_http_agents_run_discover(ngx_http_agents_run_t *run)
 
     list = ngx_http_agents_json_array(run->loop.config, "mcp_servers");
 
+    ngx_http_agents_run_owner(run, &owner);
+
     for (i = 0; i < n; i++) {
         rs = &run->servers[i];
         entry = json_array_get(list, i);
 
         rs->run = run;
         rs->index = i;
+        rs->since = ngx_current_msec;
         rs->server = ngx_http_agents_mcp_server_create(&run->settings->mcp,
-                         conf->tasks,
+                         conf->tasks, &owner,
                          ngx_http_agents_json_string(entry, "alias", NULL),
                          ngx_http_agents_json_string(entry, "url", NULL),
                          conf->log);
@@ -81,6 +89,23 @@ failed:
 }
 
 
+/* Texts of the key: the run lives longer than its servers. */
+
+static void
+ngx_http_agents_run_owner(ngx_http_agents_run_t *run,
+    ngx_http_agents_background_owner_t *owner)
+{
+    owner->company.data = (u_char *) run->key.owner.company;
+    owner->company.len = ngx_strlen(run->key.owner.company);
+    owner->user.data = (u_char *) run->key.owner.user;
+    owner->user.len = ngx_strlen(run->key.owner.user);
+    owner->conversation.data = (u_char *) run->key.conversation;
+    owner->conversation.len = ngx_strlen(run->key.conversation);
+    owner->run.data = (u_char *) run->key.id;
+    owner->run.len = ngx_strlen(run->key.id);
+}
+
+
 /* One failure fails the run, and ends the discovery of the others. */
 
 static void
@@ -89,10 +114,21 @@ ngx_http_agents_run_discover_done(void *data,
 {
     ngx_http_agents_run_server_t *rs = data;
 
-    json_t                 *entry;
-    ngx_http_agents_run_t  *run;
+    json_t                     *entry;
+    ngx_http_agents_run_t      *run;
+    ngx_http_agents_metrics_t  *metrics;
 
     run = rs->run;
+    metrics = ngx_http_agents_engine_conf(run->engine)->metrics;
+
+    ngx_http_agents_metrics_add(metrics, NGX_HTTP_AGENTS_METRIC_DISCOVERIES, 1,
+                                discovery->tools != NULL ? "ok" : "failed",
+                                NULL, NULL);
+    ngx_http_agents_metrics_observe(metrics,
+                                NGX_HTTP_AGENTS_METRIC_DISCOVERY_TIME,
+                                1000 * (uint64_t) (ngx_current_msec
+                                                   - rs->since),
+                                NULL, NULL);
 
     if (discovery->tools != NULL) {
         run->loop.discovered[rs->index] = discovery->tools;
@@ -192,11 +228,13 @@ ngx_http_agents_run_call(ngx_http_agents_run_t *run)
             continue;
         }
 
+        rc->since = ngx_current_msec;
         rc->call = ngx_http_agents_mcp_call(run->servers[call->server].server,
                                             call->tool, call->arguments,
                                             run->settings->tool_timeout,
                                             ngx_http_agents_run_call_done, rc);
         if (rc->call == NULL) {
+            ngx_http_agents_run_call_count(rc, "failed");
             rc->is_error = 1;
             rc->content = json_pack("[{s:s, s:s}]", "type", "text", "text",
                                     "The tool could not be called.");
@@ -216,7 +254,33 @@ ngx_http_agents_run_call_done(void *data,
     rc->content = result->content;
     rc->is_error = result->is_error;
 
+    ngx_http_agents_run_call_count(rc, result->failed ? "failed"
+                                       : result->is_error ? "error" : "ok");
     ngx_http_agents_run_call_result(rc);
+}
+
+
+/* NULL: cancelled. */
+
+static void
+ngx_http_agents_run_call_count(ngx_http_agents_run_call_t *rc,
+    const char *outcome)
+{
+    ngx_http_agents_metrics_t  *metrics;
+
+    metrics = ngx_http_agents_engine_conf(rc->run->engine)->metrics;
+
+    ngx_http_agents_metrics_add(metrics, NGX_HTTP_AGENTS_METRIC_CALLS, 1,
+                                outcome != NULL ? outcome : "cancelled", NULL,
+                                NULL);
+
+    if (outcome != NULL) {
+        ngx_http_agents_metrics_observe(metrics,
+                                NGX_HTTP_AGENTS_METRIC_CALL_TIME,
+                                1000 * (uint64_t) (ngx_current_msec
+                                                   - rc->since),
+                                NULL, NULL);
+    }
 }
 
 
@@ -281,6 +345,7 @@ ngx_http_agents_run_calls_cancel(ngx_http_agents_run_t *run)
         if (run->calls[i].call != NULL) {
             ngx_http_agents_mcp_call_cancel(run->calls[i].call);
             run->calls[i].call = NULL;
+            ngx_http_agents_run_call_count(&run->calls[i], NULL);
         }
     }
 }

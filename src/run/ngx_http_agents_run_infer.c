@@ -20,6 +20,10 @@ static ngx_int_t ngx_http_agents_run_infer_without(ngx_http_agents_run_t *run,
     ngx_http_agents_inference_result_t *result);
 static const char *ngx_http_agents_run_infer_incident(
     ngx_http_agents_inference_status_e status);
+static const char *ngx_http_agents_run_infer_outcome(
+    ngx_http_agents_inference_status_e status);
+static void ngx_http_agents_run_infer_count(ngx_http_agents_run_t *run,
+    const ngx_http_agents_run_progress_t *before);
 static void ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run);
 static void ngx_http_agents_run_infer_judged(ngx_http_agents_run_t *run);
 
@@ -51,6 +55,7 @@ ngx_http_agents_run_infer(ngx_http_agents_run_t *run)
     conf = ngx_http_agents_engine_conf(run->engine);
 
     run->state = NGX_HTTP_AGENTS_RUN_QUEUED;
+    run->since = ngx_current_msec;
 
     rc = ngx_http_agents_gate_enter(conf->gate, &run->pass, run->plane,
                                     run->cluster);
@@ -79,7 +84,19 @@ ngx_http_agents_run_infer_entered(void *data)
 {
     ngx_http_agents_run_t *run = data;
 
-    ngx_msec_int_t  left;
+    ngx_msec_int_t                        left;
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    conf = ngx_http_agents_engine_conf(run->engine);
+
+    if (run->cluster->max_inferences != 0) {
+        ngx_http_agents_metrics_observe(conf->metrics,
+                                  NGX_HTTP_AGENTS_METRIC_QUEUE_TIME,
+                                  1000 * (uint64_t) (ngx_current_msec
+                                                     - run->since),
+                                  (const char *) run->plane->id.data,
+                                  (const char *) run->cluster->name.data);
+    }
 
     if (run->queue_timer.timer_set) {
         ngx_del_timer(&run->queue_timer);
@@ -87,6 +104,7 @@ ngx_http_agents_run_infer_entered(void *data)
 
     run->state = NGX_HTTP_AGENTS_RUN_INFERRING;
     run->loop.begun = run->loop.progress.iterations_used + 1;
+    run->since = ngx_current_msec;
 
     left = (ngx_msec_int_t) (run->deadline.timer.key - ngx_current_msec);
     left = ngx_max(left, 1);
@@ -106,7 +124,25 @@ ngx_http_agents_run_infer_entered(void *data)
     if (run->inference == NULL) {
         ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
                                  "the worker ran out of memory");
+        return;
     }
+
+    ngx_http_agents_run_infer_begun(conf);
+}
+
+
+void
+ngx_http_agents_run_infer_cancel(ngx_http_agents_run_t *run)
+{
+    if (run->inference == NULL) {
+        return;
+    }
+
+    ngx_http_agents_inference_cancel(run->inference);
+    run->inference = NULL;
+
+    ngx_http_agents_run_infer_ended(ngx_http_agents_engine_conf(run->engine),
+                                    run->model, run->since, NULL);
 }
 
 
@@ -116,13 +152,16 @@ ngx_http_agents_run_infer_done(void *data,
 {
     ngx_http_agents_run_t *run = data;
 
-    const char  *incident;
+    const char                           *incident;
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    conf = ngx_http_agents_engine_conf(run->engine);
 
     run->inference = NULL;
     run->state = NGX_HTTP_AGENTS_RUN_THINKING;
 
-    ngx_http_agents_gate_leave(ngx_http_agents_engine_conf(run->engine)->gate,
-                               &run->pass);
+    ngx_http_agents_run_infer_ended(conf, run->model, run->since, result);
+    ngx_http_agents_gate_leave(conf->gate, &run->pass);
 
     if (result->status == NGX_HTTP_AGENTS_INFERENCE_REPLY) {
         run->answer = result->answer;
@@ -198,6 +237,110 @@ ngx_http_agents_run_infer_incident(ngx_http_agents_inference_status_e status)
 }
 
 
+void
+ngx_http_agents_run_infer_begun(const ngx_http_agents_engine_conf_t *conf)
+{
+    ngx_http_agents_slots_add(conf->slots, NGX_HTTP_AGENTS_GAUGE_INFERENCES,
+                              1);
+}
+
+
+void
+ngx_http_agents_run_infer_ended(const ngx_http_agents_engine_conf_t *conf,
+    const ngx_http_agents_model_t *model, ngx_msec_t since,
+    const ngx_http_agents_inference_result_t *result)
+{
+    const char  *provider, *name;
+
+    provider = (const char *) model->provider->name.data;
+    name = (const char *) model->name.data;
+
+    ngx_http_agents_slots_add(conf->slots, NGX_HTTP_AGENTS_GAUGE_INFERENCES,
+                              -1);
+
+    ngx_http_agents_metrics_add(conf->metrics,
+                                NGX_HTTP_AGENTS_METRIC_INFERENCES, 1, provider,
+                                name, result == NULL ? "cancelled"
+                                : ngx_http_agents_run_infer_outcome(
+                                                              result->status));
+
+    if (result == NULL) {
+        return;
+    }
+
+    ngx_http_agents_metrics_add(conf->metrics, NGX_HTTP_AGENTS_METRIC_RETRIES,
+                                result->attempts - 1, provider, name, NULL);
+    ngx_http_agents_metrics_observe(conf->metrics,
+                               NGX_HTTP_AGENTS_METRIC_INFERENCE_TIME,
+                               1000 * (uint64_t) (ngx_current_msec - since),
+                               provider, name);
+}
+
+
+static const char *
+ngx_http_agents_run_infer_outcome(ngx_http_agents_inference_status_e status)
+{
+    switch (status) {
+
+    case NGX_HTTP_AGENTS_INFERENCE_REPLY:
+        return "reply";
+
+    case NGX_HTTP_AGENTS_INFERENCE_CONTEXT:
+        return "context_overflow";
+
+    case NGX_HTTP_AGENTS_INFERENCE_FILTERED:
+        return "filtered";
+
+    case NGX_HTTP_AGENTS_INFERENCE_TIMEOUT:
+        return "timeout";
+
+    case NGX_HTTP_AGENTS_INFERENCE_LACKS:
+        return "unsupported";
+
+    default: /* NGX_HTTP_AGENTS_INFERENCE_FAILED */
+        return "failed";
+    }
+}
+
+
+/* In a pool thread: what a reply has added. */
+
+static void
+ngx_http_agents_run_infer_count(ngx_http_agents_run_t *run,
+    const ngx_http_agents_run_progress_t *before)
+{
+    const char                            *provider, *model;
+    ngx_http_agents_metrics_t             *metrics;
+    const ngx_http_agents_run_progress_t  *now;
+
+    metrics = ngx_http_agents_engine_conf(run->engine)->metrics;
+    now = &run->loop.progress;
+
+    provider = (const char *) run->model->provider->name.data;
+    model = (const char *) run->model->name.data;
+
+    ngx_http_agents_metrics_add(metrics, NGX_HTTP_AGENTS_METRIC_ITERATIONS,
+                                now->iterations_used - before->iterations_used,
+                                NULL, NULL, NULL);
+
+    ngx_http_agents_metrics_add(metrics, NGX_HTTP_AGENTS_METRIC_TOKENS,
+                                now->prompt_tokens - before->prompt_tokens,
+                                provider, model, "prompt");
+    ngx_http_agents_metrics_add(metrics, NGX_HTTP_AGENTS_METRIC_TOKENS,
+                                now->completion_tokens
+                                - before->completion_tokens,
+                                provider, model, "completion");
+    ngx_http_agents_metrics_add(metrics, NGX_HTTP_AGENTS_METRIC_TOKENS,
+                                now->cache_read_tokens
+                                - before->cache_read_tokens,
+                                provider, model, "cache_read");
+    ngx_http_agents_metrics_add(metrics, NGX_HTTP_AGENTS_METRIC_TOKENS,
+                                now->cache_write_tokens
+                                - before->cache_write_tokens,
+                                provider, model, "cache_write");
+}
+
+
 static void
 ngx_http_agents_run_infer_queue_handler(ngx_event_t *ev)
 {
@@ -212,10 +355,15 @@ ngx_http_agents_run_infer_queue_handler(ngx_event_t *ev)
 static void
 ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run)
 {
+    ngx_http_agents_run_progress_t  before;
+
     ngx_http_agents_model_request_clear(&run->loop.request);
+
+    before = run->loop.progress;
 
     run->next = ngx_http_agents_loop_judge(&run->loop, &run->answer);
 
+    ngx_http_agents_run_infer_count(run, &before);
     ngx_http_agents_answer_clear(&run->answer);
 
     if (run->loop.incident != NULL) {

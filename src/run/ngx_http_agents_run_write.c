@@ -522,6 +522,12 @@ ngx_http_agents_run_end_done(ngx_http_agents_db_batch_t *batch, void *data)
     if (ngx_http_agents_run_written(run, batch, 1,
                                     ngx_http_agents_run_write_end) == NGX_OK)
     {
+        ngx_http_agents_metrics_add(
+                              ngx_http_agents_engine_conf(run->engine)->metrics,
+                              NGX_HTTP_AGENTS_METRIC_RUNS_FINISHED, 1,
+                              run->loop.status,
+                              run->loop.incident ? run->loop.incident : "",
+                              NULL);
         ngx_http_agents_run_destroy(run);
     }
 }

@@ -38,6 +38,7 @@ struct ngx_http_agents_title_s {
     ngx_http_agents_model_request_t    request;
     ngx_http_agents_pass_t             pass;
     ngx_http_agents_inference_t       *inference;
+    ngx_msec_t                         since;       /* when that began */
     ngx_http_agents_answer_t           answer;
     char                              *title;
 
@@ -331,7 +332,12 @@ ngx_http_agents_title_infer(ngx_http_agents_title_t *title)
                                               title);
     if (title->inference == NULL) {
         ngx_http_agents_title_free(title);
+        return;
     }
+
+    title->since = ngx_current_msec;
+    ngx_http_agents_run_infer_begun(
+                                  ngx_http_agents_engine_conf(title->engine));
 }
 
 
@@ -341,11 +347,14 @@ ngx_http_agents_title_infer_done(void *data,
 {
     ngx_http_agents_title_t *title = data;
 
+    const ngx_http_agents_engine_conf_t  *conf;
+
+    conf = ngx_http_agents_engine_conf(title->engine);
+
     title->inference = NULL;
 
-    ngx_http_agents_gate_leave(
-                             ngx_http_agents_engine_conf(title->engine)->gate,
-                             &title->pass);
+    ngx_http_agents_run_infer_ended(conf, title->model, title->since, result);
+    ngx_http_agents_gate_leave(conf->gate, &title->pass);
 
     if (result->status == NGX_HTTP_AGENTS_INFERENCE_LACKS
         && !(title->prompt.lacks & result->lacks))
@@ -500,6 +509,9 @@ ngx_http_agents_title_free(ngx_http_agents_title_t *title)
 
     if (title->inference != NULL) {
         ngx_http_agents_inference_cancel(title->inference);
+        ngx_http_agents_run_infer_ended(
+                                   ngx_http_agents_engine_conf(title->engine),
+                                   title->model, title->since, NULL);
     }
 
     ngx_http_agents_gate_leave(

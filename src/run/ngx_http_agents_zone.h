@@ -13,12 +13,16 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_agents_gate.h"
+#include "ngx_http_agents_metrics.h"
+#include "ngx_http_agents_slots.h"
 #include "ngx_http_agents_wake.h"
 
 
 typedef struct {
+    ngx_http_agents_slots_t      slots;
     ngx_http_agents_gate_zone_t  gates;
     ngx_http_agents_wake_zone_t  wake;
+    ngx_http_agents_metrics_t    metrics;
 } ngx_http_agents_zone_t;
 
 

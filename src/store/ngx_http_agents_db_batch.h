@@ -75,6 +75,8 @@ struct ngx_http_agents_db_batch_s {
     size_t                             n;       /* statements */
     unsigned                           failed:1;    /* no memory, while built */
     unsigned                           attempts:8;  /* after 40001, 40P01 */
+    uint64_t                           submitted;   /* microseconds, by the
+                                                       clock of metrics */
     char                               error[256];  /* the engine's words */
     void                              *arena;
     ngx_http_agents_db_batch_t        *next;    /* in an adapter's line */

@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_agents_db_nginx_prefix(const ngx_str_t *value,
     const char *prefix, ngx_str_t *rest);
 static void ngx_http_agents_db_nginx_submit(ngx_http_agents_db_t *db,
     ngx_http_agents_db_batch_t *batch);
+static void ngx_http_agents_db_nginx_count(ngx_http_agents_db_nginx_t *base,
+    const ngx_http_agents_db_batch_t *batch);
 static void ngx_http_agents_db_nginx_event_handler(ngx_event_t *ev);
 static void ngx_http_agents_db_nginx_guard_handler(ngx_event_t *ev);
 
@@ -183,7 +185,8 @@ ngx_http_agents_db_nginx_prefix(const ngx_str_t *value, const char *prefix,
 
 ngx_http_agents_db_t *
 ngx_http_agents_db_nginx_open(const ngx_http_agents_db_spec_t *spec,
-    ngx_http_agents_tasks_t *tasks, ngx_log_t *log)
+    ngx_http_agents_tasks_t *tasks, ngx_http_agents_metrics_t *metrics,
+    ngx_log_t *log)
 {
     ngx_http_agents_db_nginx_t  *base;
 
@@ -194,7 +197,13 @@ ngx_http_agents_db_nginx_open(const ngx_http_agents_db_spec_t *spec,
         base = ngx_http_agents_db_nginx_sqlite_open(spec, tasks, log);
     }
 
-    return (base != NULL) ? &base->db : NULL;
+    if (base == NULL) {
+        return NULL;
+    }
+
+    base->metrics = metrics;
+
+    return &base->db;
 }
 
 
@@ -245,6 +254,8 @@ ngx_http_agents_db_nginx_submit(ngx_http_agents_db_t *db,
     ngx_http_agents_db_nginx_t  *base;
 
     base = (ngx_http_agents_db_nginx_t *) db;
+
+    batch->submitted = ngx_http_agents_metrics_now();
 
     base->pending++;
     base->guard.cancelable = 0;
@@ -304,12 +315,55 @@ ngx_http_agents_db_nginx_event_handler(ngx_event_t *ev)
 
         base->pending--;
 
+        ngx_http_agents_db_nginx_count(base, batch);
+
         batch->done(batch, batch->data);
     }
 
     /* nginx looks at this when it would leave; the timer itself may stay */
 
     base->guard.cancelable = (base->pending == 0);
+}
+
+
+static void
+ngx_http_agents_db_nginx_count(ngx_http_agents_db_nginx_t *base,
+    const ngx_http_agents_db_batch_t *batch)
+{
+    const char  *kind, *status;
+
+    kind = (batch->kind == NGX_HTTP_AGENTS_DB_WRITE) ? "write" : "read";
+
+    switch (batch->status) {
+
+    case NGX_HTTP_AGENTS_DB_OK:
+        status = "ok";
+        break;
+
+    case NGX_HTTP_AGENTS_DB_UNAVAILABLE:
+        status = "unavailable";
+        break;
+
+    case NGX_HTTP_AGENTS_DB_UNKNOWN:
+        status = "unknown";
+        break;
+
+    case NGX_HTTP_AGENTS_DB_CONSTRAINT:
+        status = "constraint";
+        break;
+
+    default: /* NGX_HTTP_AGENTS_DB_ERROR */
+        status = "error";
+        break;
+    }
+
+    ngx_http_agents_metrics_add(base->metrics, NGX_HTTP_AGENTS_METRIC_BATCHES,
+                                1, kind, status, NULL);
+    ngx_http_agents_metrics_observe(base->metrics,
+                                    NGX_HTTP_AGENTS_METRIC_BATCH_TIME,
+                                    ngx_http_agents_metrics_now()
+                                    - batch->submitted,
+                                    kind, NULL);
 }
 
 

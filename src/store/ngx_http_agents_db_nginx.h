@@ -15,6 +15,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_http_agents_db.h"
+#include "ngx_http_agents_metrics.h"
 #include "ngx_http_agents_task.h"
 
 
@@ -39,11 +40,11 @@ char *ngx_http_agents_db_nginx_spec(ngx_conf_t *cf,
  * Opens the store in the background.  Batches submitted before it is there
  * wait for how that ends, so that a reload refuses nothing; while it is away,
  * they end as DB_UNAVAILABLE at once.  It comes, and comes back, by itself.
- * NULL without memory.  "tasks" must outlive it.
+ * NULL without memory.  "tasks" and "metrics" must outlive it.
  */
 ngx_http_agents_db_t *ngx_http_agents_db_nginx_open(
     const ngx_http_agents_db_spec_t *spec, ngx_http_agents_tasks_t *tasks,
-    ngx_log_t *log);
+    ngx_http_agents_metrics_t *metrics, ngx_log_t *log);
 
 /* Whether a batch has a chance now: for health and for logs. */
 ngx_uint_t ngx_http_agents_db_nginx_ready(ngx_http_agents_db_t *db);

@@ -39,6 +39,7 @@ struct ngx_http_agents_db_nginx_s {
     ngx_uint_t                      (*ready)(ngx_http_agents_db_nginx_t *base);
     void                            (*close)(ngx_http_agents_db_nginx_t *base);
     ngx_http_agents_tasks_t          *tasks;
+    ngx_http_agents_metrics_t        *metrics;
     ngx_log_t                        *log;
     ngx_http_agents_db_nginx_line_t   finished;
     ngx_event_t                       event;    /* calls the callbacks */

@@ -10,6 +10,7 @@
 
 
 static int  tools;
+static int  values;
 
 
 static json_t *
@@ -50,6 +51,8 @@ test_values(const json_t *entry, const json_t *wire, const char *key, int fits,
         if (fits && why.len != 0) {
             printf("# %s\n", why.data);
         }
+
+        values++;
 
         ngx_http_agents_buf_free(&why);
     }
@@ -431,7 +434,7 @@ main(void)
 
     unit(unit_each("mcp_schema", ".in.json", test_case) >= 48, "cases");
     unit(unit_each("mcp_schema_real", ".json", test_real) >= 20
-         && tools >= 70, "tools of real servers");
+         && tools >= 70 && values >= 200, "tools of real servers");
 
     test_hostile(bomb(18, 2), "a bomb of references");
     test_hostile(bomb(4, 30), "a wide bomb of references");

@@ -10,6 +10,9 @@
 /* More blocks than this are no reply of a model. */
 #define NGX_HTTP_AGENTS_DRAFT_BLOCKS_MAX  1024
 
+/* Nor so many tokens, which a run can still add up. */
+#define NGX_HTTP_AGENTS_DRAFT_COUNT_MAX   1000000000000LL
+
 /* Of a reply as a whole; the arguments of a call are a text of their own. */
 #define NGX_HTTP_AGENTS_DRAFT_DEPTH       128
 
@@ -273,6 +276,10 @@ ngx_http_agents_draft_count(const json_t *usage, const char *name)
     int64_t  n;
 
     n = ngx_http_agents_json_integer(usage, name, 0);
+
+    if (n > NGX_HTTP_AGENTS_DRAFT_COUNT_MAX) {
+        n = NGX_HTTP_AGENTS_DRAFT_COUNT_MAX;
+    }
 
     return (n > 0) ? n : 0;
 }

@@ -112,7 +112,8 @@ void ngx_http_agents_draft_fault(ngx_http_agents_draft_t *draft,
 void ngx_http_agents_draft_value(ngx_http_agents_draft_t *draft,
     int64_t index, json_t *value);
 
-/* A member of a usage object: 0 if it is absent or no count. */
+/* A member of a usage object: 0 if it is absent or no count; bounded, so that
+ * a run's sum cannot overflow. */
 int64_t ngx_http_agents_draft_count(const json_t *usage, const char *name);
 
 /*

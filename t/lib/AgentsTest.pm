@@ -116,10 +116,16 @@ sub uuid {
 }
 
 
+# Below the ports that the system gives to connections: one of those could be
+# taken before nginx has bound it.
 sub free_port {
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => 0, Proto => 'tcp', Listen => 1) or die "port: $!\n";
-    return $socket->sockport;
+    for (1 .. 100) {
+        my $port = 10240 + int rand 20000;
+        my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+            LocalPort => $port, Proto => 'tcp', Listen => 1) or next;
+        return $port;
+    }
+    die "no port is free: $!\n";
 }
 
 

@@ -93,10 +93,16 @@ sub add_block_preprocessor { push @preprocessors, $_[0]; return }
 sub bail_out { Test::More::BAIL_OUT($_[0]); return }
 
 
+# Below the ports that the system gives to connections: one of those could be
+# taken before nginx has bound it.
 sub free_port {
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => 0, Proto => 'tcp', Listen => 1) or die "port: $!\n";
-    return $socket->sockport;
+    for (1 .. 100) {
+        my $port = 10240 + int rand 20000;
+        my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+            LocalPort => $port, Proto => 'tcp', Listen => 1) or next;
+        return $port;
+    }
+    die "no port is free: $!\n";
 }
 
 
@@ -208,7 +214,7 @@ http {
     keepalive_timeout 68;
 $part{http_config}
     server {
-        listen $port;
+        listen 127.0.0.1:$port;
         server_name localhost;
         client_max_body_size 30M;
 $part{config}

@@ -97,9 +97,24 @@ sub named {
     my $c = $t->conversation(name => 'Its Own');
     $t->finished($t->run($c, 'named [title: Other]'));
 
-    is $t->reread($c)->{name}, 'Its Own', 'it keeps its own';
+    my $d = $t->conversation(name => '');
+    my $run = $t->run($d, 'set meanwhile [title: 1 s Late Title]');
+    $t->wait_for(10, sub { title_requests($t, 'set meanwhile') });
+    my $answer = $t->patch("/agents/conversations/$d->{id}",
+                           { name => 'By Hand' });
+    is $answer->{status}, 200, 'a name is given while the model thinks';
+    ok $t->wait_for(10, sub { idle($t) }), 'the job ends';
+    is $t->reread($d)->{name}, 'By Hand', 'and does not overwrite it';
+    is $t->reread($c)->{name}, 'Its Own', 'another keeps its own';
     is scalar(title_requests($t, 'named [title')), 0, 'no one was asked';
     return;
+}
+
+
+# No request of the mock is on its way any more.
+sub idle {
+    my ($t) = @_;
+    return !$t->mock->stats->{active}{'/v1/chat/completions'};
 }
 
 

@@ -436,7 +436,11 @@ ngx_http_agents_title_write_done(ngx_http_agents_db_batch_t *batch, void *data)
 {
     ngx_http_agents_title_t *title = data;
 
-    if (ngx_http_agents_db_status(batch) != NGX_HTTP_AGENTS_DB_OK) {
+    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK) {
+        ngx_http_agents_wake_run(
+                             ngx_http_agents_engine_conf(title->engine)->wake,
+                             title->key.id);
+    } else {
         ngx_log_error(NGX_LOG_WARN, title->log, 0,
                       "the title of the agents conversation %s was not stored",
                       title->key.conversation);

@@ -209,7 +209,7 @@ CONF
         agents_api;
         agents_auth jwt jwks=file:\$TEST_NGINX_SERVER_ROOT/html/keys.json
                     $AgentsTest::Jwt::RULES;
-        add_header X-Who "\$agents_company \$agents_user" always;
+        add_header X-Who "\$agents_company/\$agents_user" always;
     }
 CONF
 });
@@ -227,7 +227,7 @@ __DATA__
 --- error_code eval
 [(200) x @main::good_tokens]
 --- response_headers eval
-[("X-Who: acme ann") x @main::good_tokens]
+[("X-Who: acme/ann") x @main::good_tokens]
 --- no_error_log
 [error]
 
@@ -243,7 +243,7 @@ __DATA__
 --- response_headers eval
 [("Content-Type: application/problem+json
 WWW-Authenticate: Bearer error=\"invalid_token\"
-X-Who:  ") x @main::bad_tokens]
+X-Who: /") x @main::bad_tokens]
 --- response_body_like eval
 [map { '\A\{"type":"http://localhost/errors/invalid-token","title":"Invalid Token","status":401,"detail":"The token.*(?:' . $_ . ')' } @main::whys]
 --- no_error_log
@@ -343,8 +343,8 @@ WWW-Authenticate: Bearer error=\"insufficient_scope\"") x 2]
 --- error_code eval
 [200, 200, 200]
 --- response_headers eval
-["X-Who: 42 -7", "X-Who: 9007199254740993 " . "x" x 512,
- "X-Who: A & B \"Co\" m\xc3\xbcller\@\xe4\xbe\x8b"]
+["X-Who: 42/-7", "X-Who: 9007199254740993/" . "x" x 512,
+ "X-Who: A & B \"Co\"/m\xc3\xbcller\@\xe4\xbe\x8b"]
 --- no_error_log
 [error]
 

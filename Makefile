@@ -76,6 +76,7 @@ all: module ctl
 
 module: $(TREE)/objs/Makefile
 	@sh sql/embed.sh $(TREE)/objs/agents/ngx_http_agents_migrations_sql.c
+	@sh docs/embed.sh $(TREE)/objs/agents/ngx_http_agents_openapi_json.c
 	@$(MAKE) -s --no-print-directory -C $(TREE) -f objs/Makefile modules
 	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) || { \
 	    cp $(TREE)/objs/$(notdir $(MODULE)) $(MODULE).new && \

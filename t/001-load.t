@@ -26,6 +26,7 @@ agents
 === TEST 2: a path of the API is a plain 404 where no location serves it
 --- config
     location /plain { return 200 "plain\n"; }
+--- unrecorded
 --- request
 GET /agents/conversations
 --- error_code: 404

@@ -30,7 +30,8 @@ note "AGENTS_SEED=$seed";
 
 my $t = AgentsTest->new;
 $t->start;
-my @workers = sort $t->workers;
+my @workers;
+$t->wait_for(10, sub { (@workers = sort $t->workers) == 2 });
 my $token = $t->token;
 my $index = HTTP::Tiny->new->get($t->base . '/errors',
     { headers => { Accept => 'application/json' } });

@@ -89,7 +89,7 @@ INSERT INTO agents_runs (company_id, user_id, id, conversation_id, api,
     total_tokens, cache_read_tokens, cache_write_tokens, created_at,
     finished_at, job_ids, pending_tool_calls, tool_choice, effective_config,
     payload, final_text)
-VALUES ('acme', 'ann', '$run', '$conversation', 'default', 'x', 'x', 'x',
+VALUES ('acme', 'ann', '$run', '$conversation', 'default', '$run', '$run', 'x',
     'completed', 2, 0, 3, 0, 0, 1, 1, 1, 2, 0, 0, 2, 3, '[]', '[]',
     '{"kind":"auto"}', '$defaults',
     '{"kind":"user_message","text":"x"}', 'old');

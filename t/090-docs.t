@@ -1,10 +1,11 @@
 # The documentation against the source: the list of errors, the directives and
-# their defaults' names, variables, and links between pages.
+# their defaults' names, variables, the endpoints, and links between pages.
 
 use strict;
 use warnings;
 use File::Temp ();
 use FindBin;
+use JSON::PP ();
 use Test::More;
 
 chdir "$FindBin::Bin/.." or die "$FindBin::Bin/..: $!\n";
@@ -37,6 +38,33 @@ sub documented {
             if /^\| `([a-z-]+)` \| ([^|]+?) \| (\d*) \| `?(\w*)`? \|$/;
     }
     return @lines;
+}
+
+
+# Method, path and permission of each endpoint, as lines.
+sub routes {
+    my $text = slurp('src/http/ngx_http_agents_routes.c');
+    my @lines;
+    while ($text =~ /\{\ NGX_HTTP_([A-Z]+),\ "([^"]+)",
+                     \s+NGX_HTTP_AGENTS_PERMISSION_([A-Z]+),/gx) {
+        push @lines, "$1 $2 " . lc $3;
+    }
+    return sort @lines;
+}
+
+
+sub described {
+    my ($paths) = @_;
+    my @lines;
+    for my $path (keys %$paths) {
+        for my $method (grep { !/^(?:parameters|options)$/ }
+                        keys %{$paths->{$path}}) {
+            my ($need) = @{$paths->{$path}{$method}{security}};
+            my ($scope) = $need ? @{$need->{bearer}} : ':none';
+            push @lines, uc($method) . " $path " . $scope =~ s/.*://r;
+        }
+    }
+    return sort @lines;
 }
 
 
@@ -93,6 +121,16 @@ SKIP: {
         ok $counted{$name}, "they ask for $_, which there is";
     }
 }
+
+my $openapi = JSON::PP::decode_json(slurp('docs/openapi.json'));
+my $schemas = $openapi->{components}{schemas};
+my @entries = map { [ split / \| /, $_, -1 ] } @catalog;
+is_deeply $schemas->{ErrorSlug}{enum}, [ map { $_->[0] } @entries ],
+          'docs/openapi.json lists the errors';
+is_deeply $schemas->{IncidentCode}{enum},
+          [ grep { length } map { $_->[3] } @entries ],
+          'and those of runs';
+is_deeply [ described($openapi->{paths}) ], [ routes() ], 'docs/openapi.json has each endpoint';
 
 for my $page ('README.md', glob 'docs/*.md') {
     my ($folder) = $page =~ m{^(.*/)} ? $1 : '';

@@ -127,16 +127,18 @@ Allow: GET, HEAD, OPTIONS"]
 ["OPTIONS /agents/conversations", "OPTIONS /agents/conversations/01890000-0000-7000-8000-000000000000",
  "OPTIONS /agents/conversations/01890000-0000-7000-8000-000000000000/messages",
  "OPTIONS /agents/conversations/01890000-0000-7000-8000-000000000000/runs", "OPTIONS /agents/runs/01890000-0000-7000-8000-000000000000",
- "OPTIONS /agents/runs/x", "OPTIONS /agents/models"]
+ "OPTIONS /agents/runs/x", "OPTIONS /agents/models",
+ "OPTIONS /agents/runs/x/cancel"]
 --- error_code eval
-[(204) x 7]
+[(204) x 8]
 --- response_headers eval
 ["Allow: GET, HEAD, OPTIONS, POST\n!Content-Type\n!WWW-Authenticate",
  "Allow: GET, HEAD, OPTIONS, PATCH", "Allow: GET, HEAD, OPTIONS",
  "Allow: GET, HEAD, OPTIONS, POST", "Allow: GET, HEAD, OPTIONS",
- "Allow: GET, HEAD, OPTIONS", "Allow: GET, HEAD, OPTIONS"]
+ "Allow: GET, HEAD, OPTIONS", "Allow: GET, HEAD, OPTIONS",
+ "Allow: OPTIONS, POST"]
 --- response_body eval
-[("") x 7]
+[("") x 8]
 --- no_error_log
 [error]
 

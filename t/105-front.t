@@ -221,6 +221,7 @@ auth request unexpected status
         if ($arg_s = 507) { return 507; }
         if ($arg_s = 302) { return 302 /else; }
     }
+--- unrecorded
 --- request eval
 [map { "GET /agents/conversations?s=$_" } 411, 502, 504, 418, 507, 302]
 --- error_code eval
@@ -340,6 +341,7 @@ Content-Type: application/json
         error_page 403 =200 /busy;
         deny all;
     }
+--- unrecorded
 --- request eval
 ["GET /agents/conversations?s=503", "GET /agents/conversations?s=403",
  "GET /agents/nothing", "GET /agents/2/nothing"]
@@ -440,6 +442,7 @@ Content-Type: application/problem+json
         if ($arg_s = 505) { return 505; }
         if ($arg_s = 507) { return 507; }
     }
+--- unrecorded
 --- request eval
 [(map { "GET /agents/conversations?s=$_" } 400, 402, 406, 409, 410, 412,
   413, 414, 415, 416, 421, 422, 429, 500, 501, 503, 505, 507),

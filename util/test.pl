@@ -1,15 +1,18 @@
 #!/usr/bin/perl
 
-# Runs the tests through prove: the unit tests' programs and t/*.t, or the
-# files that are named.  One PostgreSQL cluster serves them all.
+# Runs the tests as prove does: the unit tests' programs and t/*.t, or the files
+# that are named.  One PostgreSQL cluster serves them all.  What they asked the
+# API is recorded, and t/999-recorded.t looks at it in the end.
 #
 #     util/test.pl --build DIR [--sanitize] [FILE...]
 
 use strict;
 use warnings;
 use Cwd ();
+use File::Path ();
 use FindBin;
 use Getopt::Long;
+use TAP::Harness;
 use lib "$FindBin::Bin/../t/lib";
 use AgentsTest::Postgres;
 
@@ -24,7 +27,8 @@ $build = Cwd::abs_path($build);
 # a program whose source is gone is an earlier build's
 my @units = grep { -x && m{/(test_\w+)$} && -e "t/unit/$1.c" }
             glob "$build/units/test_*";
-my @tests = @ARGV ? @ARGV : (@units, sort glob 't/*.t');
+my $last = 't/999-recorded.t';
+my @tests = grep { $_ ne $last } @ARGV ? @ARGV : (@units, sort glob 't/*.t');
 
 $ENV{AGENTS_BUILD} = $build;
 $ENV{TEST_NGINX_LOAD_MODULES} = "$build/ngx_http_agents_module.so";
@@ -33,8 +37,8 @@ $ENV{TEST_NGINX_RANDOMIZE} = 1;
 
 # CPAN's Test::Nginx where there is one, else the small reader of its format,
 # which also looks for what sanitizers report
-my @lib = ('-It/lib');
-push @lib, '-It/lib/block'
+my @lib = ("$top/t/lib");
+push @lib, "$top/t/lib/block"
     if $sanitize || !eval { require Test::Nginx::Socket; 1 };
 
 sanitizers() if $sanitize;
@@ -45,9 +49,16 @@ if (!$ENV{AGENTS_TEST_POSTGRES} && AgentsTest::Postgres::available()) {
     $ENV{AGENTS_TEST_POSTGRES} = $postgres->conninfo('postgres');
 }
 
-my $status = system 'prove', '-j2', '--timer', @lib, @tests;
+$ENV{AGENTS_RECORD} = "$build/recorded";
+$ENV{AGENTS_RECORD_ALL} = @ARGV ? '' : 1;
+File::Path::remove_tree($ENV{AGENTS_RECORD});
+
+my $harness = TAP::Harness->new({ jobs => 2, timer => 1, lib => \@lib,
+    verbosity => 0, color => -t STDOUT,
+    rules => { seq => [ { par => \@tests }, { seq => $last } ] } });
+my $result = $harness->runtests(@tests, $last);
 undef $postgres;
-exit($status == 0 ? 0 : 1);
+exit($result->all_passed ? 0 : 1);
 
 
 # nginx itself is Debian's: the sanitizers' runtimes have to be there before

@@ -130,7 +130,9 @@ ngx_http_agents_access_route(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
         return ngx_http_agents_reply_refuse(r, &refusal);
     }
 
-    ctx->state = NGX_HTTP_AGENTS_ACCESS_AUTHENTICATE;
+    ctx->state = (ctx->route->permission == NGX_HTTP_AGENTS_PERMISSION_NONE)
+                 ? NGX_HTTP_AGENTS_ACCESS_RECEIVE
+                 : NGX_HTTP_AGENTS_ACCESS_AUTHENTICATE;
 
     return NGX_AGAIN;
 }

@@ -8,6 +8,7 @@
  *     404, 405,      |   |          403         |   |
  *     OPTIONS     WAITING --> 401            WAITING --> 400, 408, 413, 415
  *
+ * A route that needs no permission goes on from ROUTE to RECEIVE.
  * ADMITTED: the content phase calls the route's handler.
  */
 

@@ -44,6 +44,12 @@ ngx_int_t ngx_http_agents_api_models_list(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
 
 
+/* ngx_http_agents_api_openapi.c */
+
+ngx_int_t ngx_http_agents_api_openapi_get(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx);
+
+
 /* ngx_http_agents_api_runs.c */
 
 ngx_int_t ngx_http_agents_api_runs_get(ngx_http_request_t *r,

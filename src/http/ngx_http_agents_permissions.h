@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 
+#define NGX_HTTP_AGENTS_PERMISSION_NONE   0     /* needs no token */
 #define NGX_HTTP_AGENTS_PERMISSION_READ   0x01  /* agent_conversations:read */
 #define NGX_HTTP_AGENTS_PERMISSION_WRITE  0x02  /* agent_conversations:write */
 

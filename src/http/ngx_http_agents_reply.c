@@ -642,13 +642,13 @@ ngx_http_agents_reply_path(ngx_http_request_t *r)
     ngx_str_t   path;
 
     /* after a rewrite or an internal redirect there is no such path, but an
-     * error's page is about what was asked for */
-
-    if (!r->valid_unparsed_uri && r->err_status == 0) {
-        return r->uri;
-    }
+     * error's page is about what was asked for, if that could be read */
 
     path = r->unparsed_uri;
+
+    if ((!r->valid_unparsed_uri && r->err_status == 0) || path.len == 0) {
+        return r->uri;
+    }
 
     p = ngx_strlchr(path.data, path.data + path.len, '?');
     if (p != NULL) {

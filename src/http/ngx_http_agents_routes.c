@@ -68,6 +68,10 @@ static const ngx_http_agents_route_t  ngx_http_agents_routes[] = {
       NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
       ngx_http_agents_api_models_list },
 
+    { NGX_HTTP_GET, "/agents/openapi.json",
+      NGX_HTTP_AGENTS_PERMISSION_NONE, NULL,
+      ngx_http_agents_api_openapi_get },
+
     { 0, NULL, 0, NULL, NULL }
 };
 

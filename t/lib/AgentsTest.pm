@@ -62,11 +62,12 @@ use Time::HiRes qw(sleep time);
 use AgentsTest::Mcp;
 use AgentsTest::Model;
 use AgentsTest::Postgres;
+use AgentsTest::Record;
 use AgentsTest::Server;
 
 our @EXPORT = (@Test::More::EXPORT, qw(uuid script));
 
-my $TOP = Cwd::abs_path(dirname(__FILE__) . '/../..');
+our $TOP = Cwd::abs_path(dirname(__FILE__) . '/../..');
 $ENV{PATH} .= ':/usr/sbin';     # nginx is where Debian's users do not look
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
@@ -453,6 +454,7 @@ sub request {
         HTTP::Tiny->new(timeout => 70, max_redirect => 0);
     my $answer = $http->request($method, $self->base . $path,
         { headers => \%headers, defined $body ? (content => $body) : () });
+    AgentsTest::Record::exchange($method, $path, \%headers, $body, $answer);
     $answer->{json} = eval { $json->decode($answer->{content}) };
     return $answer;
 }

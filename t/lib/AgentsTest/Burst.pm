@@ -17,6 +17,7 @@ use warnings;
 use parent 'Exporter';
 use JSON::PP;
 use Time::HiRes qw(time);
+use AgentsTest::Record;
 
 our @EXPORT = qw(burst request_bytes);
 
@@ -59,7 +60,19 @@ sub burst {
                 sysread $_->{socket}, $_->{in}, 65536, length $_->{in};
         }
     }
-    return map { answer($_->{in}) } @open;
+    return map { recorded($requests[$_], answer($open[$_]{in})) }
+           0 .. $#requests;
+}
+
+
+sub recorded {
+    my ($request, $answer) = @_;
+    my ($method, $path, $body, %o) = @$request;
+    $body = $json->encode($body) if ref $body;
+    AgentsTest::Record::exchange($method, $path,
+        defined $body ? { 'Content-Type' => 'application/json' } : {}, $body,
+        $answer);
+    return $answer;
 }
 
 

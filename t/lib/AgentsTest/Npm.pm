@@ -1,7 +1,8 @@
 package AgentsTest::Npm;
 
-# Servers from npm, for tests against what others have written.  A package is
-# installed below the build directory the first time that a test asks for it.
+# Servers and tools from npm, for tests against what others have written.  A
+# package is installed below the build directory the first time that a test asks
+# for it.
 #
 #     my $dir = AgentsTest::Npm::package('@scope/name', '1.2.3');
 #     plan skip_all => AgentsTest::Npm::why() unless defined $dir;
@@ -30,23 +31,35 @@ sub why { return $why }
 # The installed package's folder, or nothing where npm cannot get it.
 sub package {
     my ($name, $version) = @_;
+    my $modules = packages($name => $version);
+    return defined $modules ? "$modules/$name" : ();
+}
+
+
+# The folder in which all of these are, by name and version, or nothing.
+sub packages {
+    my (%wanted) = @_;
     my $top = AgentsTest::build_dir() . '/npm';
-    my $dir = "$top/node_modules/$name";
+    my $modules = "$top/node_modules";
+    my $missing = sub {
+        grep { !is_version("$modules/$_", $wanted{$_}) } sort keys %wanted;
+    };
     File::Path::make_path($top);
 
     # tests that run side by side install one after the other
     open my $lock, '>', "$top/.lock" or die "$top/.lock: $!\n";
     flock $lock, LOCK_EX;
-    return $dir if is_version($dir, $version);
+    return $modules unless $missing->();
 
     for my $command (qw(node npm)) {
         next if system("command -v $command >/dev/null 2>&1") == 0;
         $why = "$command is not installed";
         return;
     }
-    install($top, "$name\@$version", old_node() ? $NODE : ());
-    return $dir if is_version($dir, $version);
-    $why = "npm could not install $name";
+    install($top, map({ "$_\@$wanted{$_}" } sort keys %wanted),
+            old_node() ? $NODE : ());
+    return $modules unless $missing->();
+    $why = join ' ', 'npm could not install', $missing->();
     return;
 }
 

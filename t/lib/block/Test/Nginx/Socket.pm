@@ -23,10 +23,11 @@ package Test::Nginx::Socket;
 # response_body_like, response_body_unlike, response_body_filters,
 # response_headers, response_headers_like, raw_response_headers_like,
 # raw_response_headers_unlike, error_log, no_error_log (lines, or by eval
-# patterns), must_die, ignore_response, timeout, wait, log_level, SKIP, ONLY,
-# LAST.  Filters: eval, chomp, chop, lines, trim, quotemeta.  $TEST_NGINX_* in
-# configurations and requests come from the environment, where
-# TEST_NGINX_SERVER_PORT and TEST_NGINX_SERVER_ROOT are set.
+# patterns), must_die, ignore_response, timeout, wait, log_level, unrecorded
+# (not to be held against the API's description), SKIP, ONLY, LAST.  Filters:
+# eval, chomp, chop, lines, trim, quotemeta.  $TEST_NGINX_* in configurations
+# and requests come from the environment, where TEST_NGINX_SERVER_PORT and
+# TEST_NGINX_SERVER_ROOT are set.
 #
 # Differences: tests run in order; the server's folder is a private one and
 # its port a free one, unless TEST_NGINX_SERVROOT and TEST_NGINX_PORT say
@@ -41,6 +42,7 @@ use File::Temp ();
 use IO::Socket::INET;
 use Test::More ();
 use Time::HiRes qw(sleep time);
+use AgentsTest::Record;
 
 our @EXPORT = (@Test::More::EXPORT, qw(
     run_tests repeat_each no_shuffle no_long_string no_root_location workers
@@ -651,10 +653,30 @@ sub requested {
 
         for (1 .. $responses) {
             (my $r, $text) = parsed($text, $head);
+            recorded($packets, $r)
+                if $responses == 1 && !exists $block->{unrecorded};
             check_response($block, $r, $i++, $many);
         }
     }
     sleep $block->{wait} if $block->{wait};
+    return;
+}
+
+
+# For the test of what the API's description says.
+sub recorded {
+    my ($packets, $r) = @_;
+    my $bytes = join '', map { $_->[0] } @$packets;
+    my ($head, $body) = split /\r\n\r\n/, $bytes, 2;
+    my ($line, @lines) = split /\r\n/, $head;
+    my ($method, $path) = $line =~ m{^([A-Z]+) (\S+) HTTP/1\.\d$} or return;
+    my %headers = map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @lines;
+
+    undef $body if $headers{'transfer-encoding'}
+                   || !defined $headers{'content-length'};
+    AgentsTest::Record::exchange($method, $path, \%headers, $body,
+        { status => $r->{code}, headers => $r->{headers},
+          content => $r->{body} });
     return;
 }
 

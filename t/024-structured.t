@@ -21,6 +21,9 @@ subtest 'not repaired' => \&not_repaired;
 subtest 'no budget' => \&no_budget;
 subtest 'answers that do not match' => \&mismatches;
 subtest 'a root that is no object' => \&roots;
+subtest 'any keyword at the root' => \&any_root;
+subtest 'for the wire' => \&wire;
+subtest 'schemas that are refused' => \&refused;
 subtest 'after tools' => \&after_tools;
 subtest 'with a forced tool' => \&forced_tool;
 subtest 'numbers' => \&numbers;
@@ -195,6 +198,148 @@ sub roots {
             { text => qq({"$member": $text}) })));
         is $again->{status}, 'completed', 'a second run';
     }
+    return;
+}
+
+
+# Each of these says alone what the answer has to be: one that fits, one that
+# does not.
+sub any_root {
+    my @cases = (
+        [ { type => 'number' }, '1.5', '"x"' ],
+        [ { type => [ 'boolean', 'null' ] }, 'null', '0' ],
+        [ { type => [ 'object', 'null' ], required => [ 'a' ] },
+          '{"a":{"value":1}}', '{"b":1}' ],
+        [ { const => { a => 1 } }, '{"a":1.0}', '{"a":2}' ],
+        [ { enum => [ 1, 'b', undef, [ 2 ] ] }, '[2]', '"1"' ],
+        [ { properties => { value => { type => 'string' } },
+            required => [ 'value' ] }, '{"value":"x"}', '{"value":1}' ],
+        [ { minimum => 5 }, '5', '4.5' ],
+        [ { maximum => 5 }, '5', '6' ],
+        [ { minLength => 2 }, '"\u00e4\u00f6"', '"\u00e4"' ],
+        [ { maxLength => 2 }, '"\u00e4\u00f6"', '"\u00e4\u00f6\u00fc"' ],
+        [ { minItems => 1 }, '[0]', '[]' ],
+        [ { maxItems => 1 }, '[0]', '[0,1]' ],
+        [ { items => { type => 'integer' } }, '[1,2.0]', '[1,"2"]' ],
+        [ { anyOf => [ { type => 'string' }, { type => 'null' } ] }, '"x"',
+          '1' ],
+        [ { additionalProperties => JSON::PP::false }, '{}', '{"a":1}' ],
+        [ { title => 'T', description => 'Any.', default => 1 },
+          '[{"b":null}]' ],
+        [ {}, 'true' ],
+    );
+    my $json = JSON::PP->new->canonical->allow_nonref;
+    for (@cases) {
+        my ($schema, $text, $bad) = @$_;
+        my $name = $json->encode($schema);
+        my ($run, $c, $messages) = play($schema,
+                                        [ { text => qq({"value": $text}) } ]);
+        is_answer($run, $messages, $json->decode($text), $name);
+        next unless defined $bad;
+        ($run) = play($schema, [ { text => qq({"value": $bad}) } ],
+                      max_iterations => 1);
+        is_mismatch($run, qr{/\w*: }, "$name, another answer");
+    }
+    return;
+}
+
+
+# What the provider's grammar does not take is told there, and held to here.
+sub wire {
+    my $schema = { '$schema' => 'https://json-schema.org/draft/2020-12/schema',
+        '$id' => 'https://example.com/answer', '$comment' => 'none',
+        type => 'object', additionalProperties => JSON::PP::false,
+        required => [ 'code', 'examples' ], title => 'Answer', properties => {
+            code => { type => 'string', description => 'A code.',
+                      minLength => 2, maxLength => 4, examples => [ 'ab' ],
+                      deprecated => JSON::PP::true },
+            examples => { type => 'array', minItems => 1, items => {
+                type => 'integer', minimum => 1, default => 1,
+                readOnly => JSON::PP::true } } } };
+    $t->mock->forget;
+    my ($run, $c, $messages) = play($schema,
+        [ { text => '{"code": "abcde", "examples": [1]}' },
+          { text => '{"code": "abcd", "examples": [1]}' } ]);
+    is_answer($run, $messages, { code => 'abcd', examples => [ 1 ] },
+              'mended');
+    is $run->{iterations_used}, 2, 'the first answer was too long';
+    is_deeply $run->{effective_config}{output_format_schema}, $schema,
+              'the schema shows as it was sent';
+
+    my $format = (prompts())[0]{response_format}{json_schema};
+    ok $format->{strict}, 'the grammar is used';
+    is_deeply $format->{schema}, {
+        type => 'object', additionalProperties => JSON::PP::false,
+        required => [ 'code', 'examples' ], title => 'Answer', properties => {
+            code => { type => 'string', description => "A code.\n"
+                . "Least number of characters: 2.\n"
+                . 'Greatest number of characters: 4.' },
+            examples => { type => 'array', minItems => 1, items => {
+                type => 'integer', minimum => 1,
+                description => 'Default: 1.' } } } }, 'what it has no word for'
+        . ' is told, annotations are dropped';
+
+    ($run) = play($schema, [ { text => '{"code": "a", "examples": [1]}' } ],
+                  max_iterations => 1);
+    is_mismatch($run, qr{/code: }, 'too short');
+    return;
+}
+
+
+sub refused {
+    my $c = $t->conversation;
+    my $deep = { type => 'string', pattern => '^a' };
+    $deep = { anyOf => [ { type => 'null' }, { properties => { 'a/b' =>
+              { items => $deep } } } ] };
+    my @cases = (
+        [ { oneOf => [ {} ] }, '/oneOf' ],
+        [ { '$ref' => '#' }, '/$ref' ],
+        [ { type => 'string', format => 'date' }, '/format' ],
+        [ { '$defs' => {}, type => 'null' }, '/$defs' ],
+        [ $deep, '/anyOf/1/properties/a~1b/items/pattern' ],
+        [ { additionalProperties => JSON::PP::true }, '/additionalProperties' ],
+        [ { additionalProperties => {} }, '/additionalProperties' ],
+        [ { type => [ 'string', 'integer' ] }, '/type' ],
+        [ { type => 'date' }, '/type' ],
+        [ { properties => [] }, '/properties' ],
+        [ { required => 'a' }, '/required' ],
+        [ { required => [ 'a', 1 ] }, '/required/1' ],
+        [ { enum => [] }, '/enum' ],
+        [ { minLength => -1 }, '/minLength' ],
+        [ { items => [ {} ] }, '/items' ],
+        [ { properties => { a => JSON::PP::true } }, '/properties/a' ],
+        [ [], '' ],
+    );
+    for (@cases) {
+        my ($schema, $at) = @$_;
+        my $body = $t->conversation_body(output_format_schema => $schema);
+        is_refused($t->post('/agents/conversations', $body),
+                   "/defaults/output_format_schema$at");
+        $body = $t->run_body($c, 'hello', config_override =>
+                             { output_format_schema => $schema });
+        is_refused($t->post("/agents/conversations/$c->{id}/runs", $body),
+                   "/config_override/output_format_schema$at");
+    }
+    my $many = $t->post('/agents/conversations', $t->conversation_body(
+        output_format_schema => { enum => [ 1 .. 100_001 ] }));
+    is_refused($many, '/defaults/output_format_schema');
+    is $t->reread($c)->{version}, 0, 'nothing happened';
+    return;
+}
+
+
+sub is_refused {
+    my ($answer, $pointer) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is $answer->{status}, 400, "$pointer: 400";
+    my $problem = $answer->{json};
+    like $problem->{type}, qr{/errors/invalid-output-schema$}, 'its type';
+    is_deeply [ map { [ @$_{qw(pointer code)} ] } @{$problem->{errors}} ],
+              [ [ $pointer, 'invalid-output-schema' ] ], 'its place';
+    my ($keyword) = $pointer =~ m{([\w\$]+)$};
+    like $problem->{errors}[0]{detail}, qr/"\Q$keyword\E"/,
+         'the keyword by name'
+        if $keyword !~ /^(?:\d+|a|output_format_schema)$/ && $keyword ne 'items';
     return;
 }
 

@@ -205,7 +205,7 @@ static void
 ngx_http_agents_schema_check_string(const json_t *value,
     const ngx_http_agents_path_t *path, ngx_http_agents_faults_t *faults)
 {
-    if (!json_is_string(value)) {
+    if (!json_is_string(value) || ngx_http_agents_json_kept(value) != NULL) {
         ngx_http_agents_faults_add(faults, path, NGX_HTTP_AGENTS_SCHEMA_SLUG,
                                    "\"%s\" must be a string", path->key);
     }
@@ -311,7 +311,7 @@ ngx_http_agents_schema_check_required(const json_t *value,
     json_array_foreach(value, i, name) {
         place.index = i;
 
-        if (!json_is_string(name)) {
+        if (!json_is_string(name) || ngx_http_agents_json_kept(name) != NULL) {
             ngx_http_agents_faults_add(faults, &place,
                                        NGX_HTTP_AGENTS_SCHEMA_SLUG,
                                        "\"required\" must list names, not %s",

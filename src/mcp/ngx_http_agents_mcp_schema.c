@@ -64,6 +64,7 @@ static json_t *
 ngx_http_agents_mcp_schema_root(ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, const char **why)
 {
+    int                     rc;
     json_t                 *node;
     unsigned                types;
     ngx_http_agents_buf_t   notes;
@@ -85,8 +86,13 @@ ngx_http_agents_mcp_schema_root(ngx_http_agents_mcp_schema_ctx_t *ctx,
 
     node = NULL;
 
-    if (ngx_http_agents_mcp_schema_fold(ctx, view, &notes) == 0
-        && ngx_http_agents_mcp_schema_portable(view, &notes) == 0)
+    rc = ngx_http_agents_mcp_schema_fold(ctx, view, &notes);
+
+    if (rc == 0 && view->never) {
+        *why = "is not the schema of an object";
+
+    } else if (rc == 0
+               && ngx_http_agents_mcp_schema_portable(view, &notes) == 0)
     {
         node = ngx_http_agents_mcp_schema_root_node(ctx, view, &notes);
     }

@@ -18,6 +18,7 @@ typedef struct {
                                            was seen yet */
     ngx_http_agents_buf_t  *text;
     unsigned                told;       /* alternatives in the text */
+    unsigned                used:1;     /* an alternative is an object */
     unsigned                open:1;
     unsigned                depth;
 } ngx_http_agents_mcp_schema_fold_t;
@@ -61,10 +62,11 @@ ngx_http_agents_mcp_schema_fold_all(ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, ngx_http_agents_buf_t *text,
     unsigned depth)
 {
-    int                                 rc;
-    size_t                              i;
-    json_t                             *alternatives;
-    ngx_http_agents_mcp_schema_fold_t   fold;
+    int                                        rc;
+    size_t                                     i;
+    json_t                                    *alternatives;
+    ngx_http_agents_mcp_schema_fold_t          fold;
+    const ngx_http_agents_mcp_schema_place_t  *before;
 
     if (depth == NGX_HTTP_AGENTS_MCP_SCHEMA_FOLDS) {
         view->deep |= (json_array_size(view->unions) != 0);
@@ -85,7 +87,10 @@ ngx_http_agents_mcp_schema_fold_all(ngx_http_agents_mcp_schema_ctx_t *ctx,
             return -1;
         }
 
+        before = ngx_http_agents_mcp_schema_enter(ctx, view, NULL,
+                                                  alternatives);
         rc = ngx_http_agents_mcp_schema_fold_union(ctx, &fold, alternatives);
+        ctx->at = before;
 
         if (rc == 0) {
             rc = ngx_http_agents_mcp_schema_fold_end(ctx, view, &fold);
@@ -170,6 +175,8 @@ ngx_http_agents_mcp_schema_fold_alternative(
             return -1;
         }
     }
+
+    fold->used = 1;
 
     if (ngx_http_agents_mcp_schema_is_open(alternative)) {
         fold->open = 1;
@@ -359,6 +366,7 @@ ngx_http_agents_mcp_schema_fold_end(ngx_http_agents_mcp_schema_ctx_t *ctx,
     }
 
     view->open |= fold->open;
+    view->never |= !fold->used;
 
     return 0;
 }

@@ -9,6 +9,8 @@
 
 static size_t ngx_http_agents_mcp_schema_size_at(const json_t *value,
     size_t limit, unsigned depth);
+static int ngx_http_agents_mcp_schema_holds(const json_t *schema,
+    const char *name, const json_t *value);
 static int ngx_http_agents_mcp_schema_merge_ref(
     ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, const json_t *schema);
@@ -171,8 +173,9 @@ int
 ngx_http_agents_mcp_schema_merge(ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, const json_t *schema)
 {
-    size_t   i, place;
-    json_t  *part, *parts;
+    size_t                               i;
+    json_t                              *part, *parts;
+    ngx_http_agents_mcp_schema_place_t  *place;
 
     if (ngx_http_agents_mcp_schema_spend(ctx, 1, 0) != 0) {
         return -1;
@@ -192,9 +195,13 @@ ngx_http_agents_mcp_schema_merge(ngx_http_agents_mcp_schema_ctx_t *ctx,
         return 0;
     }
 
-    place = ctx->nstack++;
-    ctx->stack[place].schema = schema;
-    ctx->stack[place].merged = 0;
+    place = &ctx->stack[ctx->nstack++];
+
+    place->schema = schema;
+    place->parent = ctx->at;
+    place->merged = 0;
+
+    ctx->at = place;
 
     if (ngx_http_agents_mcp_schema_merge_ref(ctx, view, schema) != 0) {
         return -1;
@@ -208,9 +215,66 @@ ngx_http_agents_mcp_schema_merge(ngx_http_agents_mcp_schema_ctx_t *ctx,
         }
     }
 
-    ctx->stack[place].merged = 1;
+    ctx->at = place->parent;
+    place->merged = 1;
 
     return ngx_http_agents_mcp_schema_merge_own(ctx, view, schema);
+}
+
+
+const ngx_http_agents_mcp_schema_place_t *
+ngx_http_agents_mcp_schema_enter(ngx_http_agents_mcp_schema_ctx_t *ctx,
+    const ngx_http_agents_mcp_schema_view_t *view, const char *name,
+    const json_t *value)
+{
+    size_t                                     i;
+    const ngx_http_agents_mcp_schema_place_t  *before;
+
+    before = ctx->at;
+
+    for (i = view->base; i < ctx->nstack; i++) {
+
+        if (ngx_http_agents_mcp_schema_holds(ctx->stack[i].schema, name,
+                                             value))
+        {
+            ctx->at = &ctx->stack[i];
+            return before;
+        }
+    }
+
+    /* it was put together of several */
+
+    if (view->base < ctx->nstack) {
+        ctx->at = &ctx->stack[view->base];
+    }
+
+    return before;
+}
+
+
+static int
+ngx_http_agents_mcp_schema_holds(const json_t *schema, const char *name,
+    const json_t *value)
+{
+    size_t  i;
+
+    static const char *const  keywords[] = {
+        "items", "additionalProperties", "unevaluatedProperties", "anyOf",
+        "oneOf"
+    };
+
+    if (name != NULL) {
+        return json_object_get(json_object_get(schema, "properties"), name)
+               == value;
+    }
+
+    for (i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
+        if (json_object_get(schema, keywords[i]) == value) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -218,9 +282,10 @@ static int
 ngx_http_agents_mcp_schema_merge_ref(ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, const json_t *schema)
 {
-    size_t         i, len;
-    const char    *ref;
-    const json_t  *target;
+    size_t                                     i, len;
+    const char                                *ref;
+    const json_t                              *target;
+    const ngx_http_agents_mcp_schema_place_t  *place;
 
     ref = ngx_http_agents_json_string(schema, "$ref", &len);
 
@@ -241,19 +306,19 @@ ngx_http_agents_mcp_schema_merge_ref(ngx_http_agents_mcp_schema_ctx_t *ctx,
         return 0;
     }
 
-    for (i = 0; i < ctx->nstack; i++) {
-
-        if (ctx->stack[i].schema != target) {
-            continue;
-        }
-
-        /* two parts of one schema may refer to the same */
-
-        if (i < view->base || !ctx->stack[i].merged) {
+    for (place = ctx->at; place != NULL; place = place->parent) {
+        if (place->schema == target) {
             view->lost = 1;
+            return 0;
         }
+    }
 
-        return 0;
+    /* two parts of one schema may refer to the same */
+
+    for (i = view->base; i < ctx->nstack; i++) {
+        if (ctx->stack[i].schema == target && ctx->stack[i].merged) {
+            return 0;
+        }
     }
 
     return ngx_http_agents_mcp_schema_merge(ctx, view, target);
@@ -344,7 +409,7 @@ ngx_http_agents_mcp_schema_merge_required(
             return -1;
         }
 
-        if (json_is_string(name)
+        if (json_is_string(name) && ngx_http_agents_json_kept(name) == NULL
             && json_object_set_new(view->required, json_string_value(name),
                                    json_true())
                != 0)

@@ -26,22 +26,32 @@
 #define NGX_HTTP_AGENTS_MCP_SCHEMA_NODE   16
 
 
-/* A schema under way, until the view that it is part of has been written. */
-typedef struct {
-    const json_t  *schema;
-    unsigned       merged:1;    /* all of it is in the view */
-} ngx_http_agents_mcp_schema_place_t;
+/*
+ * A schema under way, until the view that it is part of has been written.
+ * Places form a tree: a schema's parent is the one that it stands in, or that
+ * refers to it.  What is met again among its own ancestors is recursive.
+ */
+typedef struct ngx_http_agents_mcp_schema_place_s
+    ngx_http_agents_mcp_schema_place_t;
+
+struct ngx_http_agents_mcp_schema_place_s {
+    const json_t                              *schema;
+    const ngx_http_agents_mcp_schema_place_t  *parent;    /* or NULL */
+    unsigned                                   merged:1;  /* all of it is in
+                                                             its view */
+};
 
 
 typedef struct {
-    const json_t                        *root;
-    size_t                               nodes;     /* spent */
-    size_t                               bytes;
-    unsigned                             over:1;    /* the budget is spent;
-                                                       else a failure is for
-                                                       want of memory */
-    size_t                               nstack;
-    ngx_http_agents_mcp_schema_place_t   stack[
+    const json_t                              *root;
+    size_t                                     nodes;     /* spent */
+    size_t                                     bytes;
+    unsigned                                   over:1;    /* the budget is
+                                                       spent; else a failure
+                                                       is for want of memory */
+    const ngx_http_agents_mcp_schema_place_t  *at;        /* or NULL */
+    size_t                                     nstack;
+    ngx_http_agents_mcp_schema_place_t         stack[
                                             NGX_HTTP_AGENTS_MCP_SCHEMA_STACK];
 } ngx_http_agents_mcp_schema_ctx_t;
 
@@ -51,7 +61,7 @@ typedef struct {
     json_t      *properties;    /* object: schemas, not converted */
     json_t      *required;      /* object, used as a set in order */
     json_t      *unions;        /* array: each anyOf and oneOf */
-    size_t       base;          /* where its schemas begin on the stack */
+    size_t       base;          /* where its places begin on the stack */
     unsigned     lost:1;        /* a reference was not followed: recursive,
                                    remote or of nothing; {} stands for it */
     unsigned     deep:1;        /* some was left out: it is too deep */
@@ -96,11 +106,21 @@ void ngx_http_agents_mcp_schema_view_free(
     ngx_http_agents_mcp_schema_view_t *view);
 
 /*
- * Merges a schema over what the view holds.  The schemas it goes through stay
- * on the stack: the caller puts "nstack" back when the view is written.
+ * Merges a schema over what the view holds.  The places that it goes through
+ * stay on the stack: the caller puts "nstack" back when the view is written.
  */
 int ngx_http_agents_mcp_schema_merge(ngx_http_agents_mcp_schema_ctx_t *ctx,
     ngx_http_agents_mcp_schema_view_t *view, const json_t *schema);
+
+/*
+ * Goes to the place of the view where "value" stands, as the property "name"
+ * or, if that is NULL, under a keyword, so that it can be converted.  Returns
+ * where it was before, for "at" to be put back.
+ */
+const ngx_http_agents_mcp_schema_place_t *ngx_http_agents_mcp_schema_enter(
+    ngx_http_agents_mcp_schema_ctx_t *ctx,
+    const ngx_http_agents_mcp_schema_view_t *view, const char *name,
+    const json_t *value);
 
 /* A property of the view; where there is one, the value must fit both. */
 int ngx_http_agents_mcp_schema_merge_property(

@@ -44,6 +44,10 @@ static int ngx_http_agents_mcp_schema_write_typed(
 static int ngx_http_agents_mcp_schema_write_properties(
     ngx_http_agents_mcp_schema_ctx_t *ctx, json_t *node,
     const ngx_http_agents_mcp_schema_view_t *view, unsigned depth);
+static json_t *ngx_http_agents_mcp_schema_write_sub(
+    ngx_http_agents_mcp_schema_ctx_t *ctx,
+    const ngx_http_agents_mcp_schema_view_t *view, const char *name,
+    const json_t *schema, unsigned depth);
 static int ngx_http_agents_mcp_schema_write_required(
     ngx_http_agents_mcp_schema_ctx_t *ctx, json_t *node,
     const ngx_http_agents_mcp_schema_view_t *view,
@@ -307,15 +311,20 @@ ngx_http_agents_mcp_schema_write_alternatives(
     const ngx_http_agents_mcp_schema_view_t *view, unsigned shared,
     unsigned depth)
 {
-    size_t   i;
-    json_t  *list, *schema, *node;
+    size_t                                     i;
+    json_t                                    *list, *first, *schema, *node;
+    const ngx_http_agents_mcp_schema_place_t  *before;
 
     list = json_array();
     if (list == NULL) {
         return NULL;
     }
 
-    json_array_foreach(json_array_get(view->unions, 0), i, schema) {
+    first = json_array_get(view->unions, 0);
+
+    json_array_foreach(first, i, schema) {
+
+        before = ngx_http_agents_mcp_schema_enter(ctx, view, NULL, first);
 
         if (shared) {
             node = ngx_http_agents_mcp_schema_write_shared(ctx, view, schema,
@@ -324,6 +333,8 @@ ngx_http_agents_mcp_schema_write_alternatives(
         } else {
             node = ngx_http_agents_mcp_schema_convert(ctx, schema, depth + 1);
         }
+
+        ctx->at = before;
 
         if (json_is_false(node)) {
             continue;
@@ -480,7 +491,8 @@ ngx_http_agents_mcp_schema_write_properties(
 
     json_object_foreach(view->properties, name, schema) {
 
-        sub = ngx_http_agents_mcp_schema_convert(ctx, schema, depth + 1);
+        sub = ngx_http_agents_mcp_schema_write_sub(ctx, view, name, schema,
+                                                   depth);
 
         if (json_is_false(sub)) {
             continue;   /* it must not be given */
@@ -497,6 +509,24 @@ ngx_http_agents_mcp_schema_write_properties(
     json_decref(properties);
 
     return rc;
+}
+
+
+/* A schema of the view, as the property "name" or, if NULL, of a keyword. */
+
+static json_t *
+ngx_http_agents_mcp_schema_write_sub(ngx_http_agents_mcp_schema_ctx_t *ctx,
+    const ngx_http_agents_mcp_schema_view_t *view, const char *name,
+    const json_t *schema, unsigned depth)
+{
+    json_t                                    *sub;
+    const ngx_http_agents_mcp_schema_place_t  *before;
+
+    before = ngx_http_agents_mcp_schema_enter(ctx, view, name, schema);
+    sub = ngx_http_agents_mcp_schema_convert(ctx, schema, depth + 1);
+    ctx->at = before;
+
+    return sub;
 }
 
 
@@ -571,7 +601,8 @@ ngx_http_agents_mcp_schema_write_additional(
     }
 
     if (json_object_size(additional) != 0) {
-        sub = ngx_http_agents_mcp_schema_convert(ctx, additional, depth + 1);
+        sub = ngx_http_agents_mcp_schema_write_sub(ctx, view, NULL, additional,
+                                                   depth);
 
         if (json_is_object(sub) && json_object_size(sub) == 0) {
             json_decref(sub);
@@ -648,7 +679,8 @@ ngx_http_agents_mcp_schema_write_items(ngx_http_agents_mcp_schema_ctx_t *ctx,
     if (json_is_object(items)
         && json_object_get(view->keywords, "prefixItems") == NULL)
     {
-        sub = ngx_http_agents_mcp_schema_convert(ctx, items, depth + 1);
+        sub = ngx_http_agents_mcp_schema_write_sub(ctx, view, NULL, items,
+                                                   depth);
 
         if (!json_is_false(sub)) {
             return json_object_set_new(node, "items", sub);

@@ -35,7 +35,8 @@ const ngx_http_agents_protocol_t  ngx_http_agents_anthropic = {
     ngx_http_agents_anthropic_reply_read,
     ngx_http_agents_anthropic_reply_event,
     ngx_http_agents_anthropic_reply_opaque,
-    ngx_http_agents_anthropic_fault_read
+    ngx_http_agents_anthropic_fault_read,
+    NULL
 };
 
 

@@ -15,6 +15,15 @@
 #include "ngx_http_agents_model.h"
 
 
+/* What signs requests to AWS; NUL terminated. */
+typedef struct {
+    ngx_str_t                          region;
+    ngx_str_t                          access_key;  /* empty: none is signed */
+    ngx_str_t                          secret_key;
+    ngx_str_t                          session_token;
+} ngx_http_agents_aws_t;
+
+
 typedef struct {
     ngx_str_t                          name;
     const ngx_http_agents_protocol_t  *protocol;
@@ -25,6 +34,7 @@ typedef struct {
                                                        empty: an address */
     ngx_str_t                          api_key;     /* the key itself; NUL;
                                                        empty: none is sent */
+    ngx_http_agents_aws_t              aws;
     ngx_msec_t                         connect_timeout;
     ngx_msec_t                         timeout;
     ngx_uint_t                         retries;

@@ -1,5 +1,6 @@
 
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_catalog_aws.h"
 #include "ngx_http_agents_secret.h"
 
 
@@ -42,6 +43,9 @@ static ngx_int_t ngx_http_agents_catalog_provider_env(ngx_conf_t *cf,
     char *name, ngx_str_t *secret);
 static ngx_int_t ngx_http_agents_catalog_provider_file(ngx_conf_t *cf,
     ngx_str_t *path, ngx_str_t *secret);
+static char *ngx_http_agents_catalog_provider_aws(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
 static char *ngx_http_agents_catalog_provider_time(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider);
@@ -71,6 +75,14 @@ static const ngx_http_agents_catalog_key_t
     { ngx_string("api_key"),
       ngx_http_agents_catalog_provider_api_key,
       offsetof(ngx_http_agents_provider_t, api_key), 0, 0 },
+
+    { ngx_string("region"),
+      ngx_http_agents_catalog_provider_aws,
+      0, 0, 0 },
+
+    { ngx_string("aws_credentials"),
+      ngx_http_agents_catalog_provider_aws,
+      0, 0, 0 },
 
     { ngx_string("connect_timeout"),
       ngx_http_agents_catalog_provider_time,
@@ -217,9 +229,10 @@ ngx_http_agents_catalog_provider_handler(ngx_conf_t *cf, ngx_command_t *dummy,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown key \"%V\" in agents_provider, known are "
-                       "protocol, endpoint, api_key, connect_timeout, "
-                       "timeout, retries, max_connections, "
-                       "ssl_trusted_certificate and proxy", &value[0]);
+                       "protocol, endpoint, api_key, region, "
+                       "aws_credentials, connect_timeout, timeout, retries, "
+                       "max_connections, ssl_trusted_certificate and proxy",
+                       &value[0]);
 
     return NGX_CONF_ERROR;
 }
@@ -229,10 +242,25 @@ static char *
 ngx_http_agents_catalog_provider_finish(ngx_conf_t *cf,
     ngx_http_agents_provider_t *provider)
 {
+    char  *rv;
+
     if (provider->protocol == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "agents_provider \"%V\" has no \"protocol\" in %s:%ui",
                       &provider->name, provider->file, provider->line);
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_agents_catalog_aws_finish(cf, provider);
+
+    if (rv != NGX_CONF_OK) {
+        if (rv != NGX_CONF_ERROR) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "agents_provider \"%V\": %s in %s:%ui",
+                          &provider->name, rv, provider->file,
+                          provider->line);
+        }
+
         return NGX_CONF_ERROR;
     }
 
@@ -493,6 +521,17 @@ ngx_http_agents_catalog_provider_file(ngx_conf_t *cf, ngx_str_t *path,
     p[secret->len] = '\0';
 
     return NGX_OK;
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_aws(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    return ngx_strcmp(key->name.data, "region") == 0
+           ? ngx_http_agents_catalog_aws_region(cf, value, provider)
+           : ngx_http_agents_catalog_aws_credentials(cf, value, provider);
 }
 
 

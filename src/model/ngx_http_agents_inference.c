@@ -1,4 +1,5 @@
 
+#include "ngx_http_agents_authorize.h"
 #include "ngx_http_agents_inference.h"
 #include "ngx_http_agents_refusal.h"
 
@@ -36,9 +37,9 @@ struct ngx_http_agents_inference_s {
     ngx_msec_t                              deadline;   /* after start */
     ngx_uint_t                              attempts;
     ngx_str_t                               url;
-    char                                  **headers;    /* the request's, */
-    size_t                                  nheaders;   /* and the key's last */
-    char                                   *key;
+    char                                  **headers;
+    size_t                                  nheaders;
+    ngx_http_agents_authorize_t             authorize;
     ngx_log_t                              *log;
     ngx_http_agents_inference_done_pt       done;
     void                                   *data;
@@ -120,7 +121,6 @@ ngx_http_agents_inference_start(ngx_http_agents_provider_t *provider,
     inference->timer.log = log;
 
     if (ngx_http_agents_inference_url(inference) != NGX_OK
-        || ngx_http_agents_inference_headers(inference) != NGX_OK
         || ngx_http_agents_inference_attempt(inference) != NGX_OK)
     {
         ngx_http_agents_inference_free(inference);
@@ -167,46 +167,39 @@ ngx_http_agents_inference_url(ngx_http_agents_inference_t *inference)
 }
 
 
+/* The request's own, and behind them those that say who asks. */
+
 static ngx_int_t
 ngx_http_agents_inference_headers(ngx_http_agents_inference_t *inference)
 {
-    size_t                             n, len;
-    u_char                            *p;
-    ngx_str_t                         *key;
-    const ngx_http_agents_protocol_t  *protocol;
+    size_t  n;
 
     n = inference->request->nheaders;
-    key = &inference->provider->api_key;
-    protocol = inference->provider->protocol;
 
-    inference->headers = ngx_alloc((n + 1) * sizeof(char *), inference->log);
     if (inference->headers == NULL) {
+        inference->headers = ngx_alloc((n + NGX_HTTP_AGENTS_AUTHORIZE_LINES)
+                                       * sizeof(char *), inference->log);
+        if (inference->headers == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(inference->headers, inference->request->headers,
+                   n * sizeof(char *));
+    }
+
+    ngx_http_agents_authorize_clear(&inference->authorize);
+
+    if (ngx_http_agents_authorize(&inference->authorize, inference->provider,
+                                  inference->request, &inference->url)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(inference->headers, inference->request->headers,
-               n * sizeof(char *));
+    ngx_memcpy(inference->headers + n, inference->authorize.lines,
+               inference->authorize.n * sizeof(char *));
 
-    inference->nheaders = n;
-
-    if (key->len == 0) {
-        return NGX_OK;
-    }
-
-    len = ngx_strlen(protocol->key_header) + sizeof(": ") - 1
-          + ngx_strlen(protocol->key_prefix) + key->len + 1;
-
-    inference->key = ngx_alloc(len, inference->log);
-    if (inference->key == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_snprintf((u_char *) inference->key, len - 1, "%s: %s%V",
-                     protocol->key_header, protocol->key_prefix, key);
-    *p = '\0';
-
-    inference->headers[n] = inference->key;
-    inference->nheaders = n + 1;
+    inference->nheaders = n + inference->authorize.n;
 
     return NGX_OK;
 }
@@ -218,6 +211,10 @@ ngx_http_agents_inference_attempt(ngx_http_agents_inference_t *inference)
     ngx_msec_t                            left;
     ngx_http_agents_provider_t           *provider;
     ngx_http_agents_transport_request_t   request;
+
+    if (ngx_http_agents_inference_headers(inference) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     provider = inference->provider;
     left = ngx_http_agents_inference_left(inference);
@@ -277,7 +274,8 @@ ngx_http_agents_inference_body_handler(void *data, const char *type,
         }
 
         ngx_http_agents_stream_init(&inference->stream,
-                                    inference->provider->protocol, NULL, NULL);
+                                    inference->provider->protocol, type, NULL,
+                                    NULL);
         inference->streaming = 1;
     }
 
@@ -733,14 +731,12 @@ ngx_http_agents_inference_free(ngx_http_agents_inference_t *inference)
 
     ngx_http_agents_inference_stream_free(inference);
 
-    /* it holds the key */
+    ngx_http_agents_authorize_clear(&inference->authorize);
 
-    if (inference->key != NULL) {
-        ngx_explicit_memzero(inference->key, ngx_strlen(inference->key));
-        ngx_free(inference->key);
+    if (inference->headers != NULL) {
+        ngx_free(inference->headers);
     }
 
-    ngx_free(inference->headers);
     ngx_free(inference->url.data);
     ngx_free(inference);
 }

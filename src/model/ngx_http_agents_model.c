@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ngx_http_agents_anthropic.h"
+#include "ngx_http_agents_bedrock.h"
 #include "ngx_http_agents_names.h"
 #include "ngx_http_agents_openai.h"
 
@@ -10,6 +11,7 @@ static const ngx_http_agents_protocol_t *const
     ngx_http_agents_model_protocols[] =
 {
     &ngx_http_agents_anthropic,
+    &ngx_http_agents_bedrock,
     &ngx_http_agents_openai,
     NULL
 };

@@ -62,6 +62,8 @@ typedef struct {
     size_t   nheaders;
     char    *body;
     size_t   body_len;
+    char     sha256[65];    /* of the body in hex, where the protocol signs
+                               it; else "" */
 } ngx_http_agents_model_request_t;
 
 
@@ -142,6 +144,9 @@ typedef struct {
      */
     ngx_http_agents_model_fault_e (*fault)(int status, const char *body,
         size_t len, ngx_http_agents_buf_t *why);
+
+    /* AWS's name of the service, where requests may be signed; else NULL */
+    const char  *service;
 } ngx_http_agents_protocol_t;
 
 

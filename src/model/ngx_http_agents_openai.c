@@ -58,7 +58,8 @@ const ngx_http_agents_protocol_t  ngx_http_agents_openai = {
     ngx_http_agents_openai_reply_read,
     ngx_http_agents_openai_reply_event,
     NULL,
-    ngx_http_agents_openai_fault_read
+    ngx_http_agents_openai_fault_read,
+    NULL
 };
 
 

@@ -11,12 +11,28 @@
 
 static int ngx_http_agents_stream_event(void *data,
     const ngx_http_agents_sse_event_t *event);
+static int ngx_http_agents_stream_type(const char *type, const char *name);
+static int ngx_http_agents_stream_frame(void *data,
+    const ngx_http_agents_frame_t *frame);
+static int ngx_http_agents_stream_read(ngx_http_agents_stream_t *stream,
+    const char *type, const char *data, size_t len);
 static int ngx_http_agents_stream_fault(ngx_http_agents_stream_t *stream,
     ngx_http_agents_model_fault_e fault, const char *text);
 
 
 int
 ngx_http_agents_stream_is(const char *type)
+{
+    return ngx_http_agents_stream_type(type, "text/event-stream")
+           || ngx_http_agents_stream_type(type,
+                                       "application/vnd.amazon.eventstream");
+}
+
+
+/* Whether a media type is this one, whatever its parameters are. */
+
+static int
+ngx_http_agents_stream_type(const char *type, const char *name)
 {
     size_t  len;
 
@@ -26,14 +42,13 @@ ngx_http_agents_stream_is(const char *type)
 
     len = strcspn(type, "; \t");
 
-    return len == sizeof("text/event-stream") - 1
-           && strncasecmp(type, "text/event-stream", len) == 0;
+    return len == strlen(name) && strncasecmp(type, name, len) == 0;
 }
 
 
 void
 ngx_http_agents_stream_init(ngx_http_agents_stream_t *stream,
-    const ngx_http_agents_protocol_t *protocol,
+    const ngx_http_agents_protocol_t *protocol, const char *type,
     ngx_http_agents_delta_pt delta, void *data)
 {
     memset(stream, 0, sizeof(ngx_http_agents_stream_t));
@@ -44,6 +59,12 @@ ngx_http_agents_stream_init(ngx_http_agents_stream_t *stream,
 
     ngx_http_agents_sse_init(&stream->sse, NGX_HTTP_AGENTS_STREAM_EVENT_MAX,
                              ngx_http_agents_stream_event, stream);
+
+    ngx_http_agents_frames_init(&stream->frames,
+                                NGX_HTTP_AGENTS_STREAM_EVENT_MAX,
+                                ngx_http_agents_stream_frame, stream);
+
+    stream->framed = !ngx_http_agents_stream_type(type, "text/event-stream");
 }
 
 
@@ -51,6 +72,7 @@ void
 ngx_http_agents_stream_free(ngx_http_agents_stream_t *stream)
 {
     ngx_http_agents_sse_free(&stream->sse);
+    ngx_http_agents_frames_free(&stream->frames);
     ngx_http_agents_draft_free(&stream->draft);
 }
 
@@ -59,6 +81,8 @@ int
 ngx_http_agents_stream_feed(ngx_http_agents_stream_t *stream,
     const char *data, size_t len)
 {
+    int  rc;
+
     if (stream->draft.ended) {
         return stream->draft.why.len != 0 ? -1 : 0;
     }
@@ -71,11 +95,15 @@ ngx_http_agents_stream_feed(ngx_http_agents_stream_t *stream,
                                             "the stream is over 16 MiB");
     }
 
-    if (ngx_http_agents_sse_feed(&stream->sse, data, len) == -1) {
+    rc = stream->framed ? ngx_http_agents_frames_feed(&stream->frames, data,
+                                                      len)
+                        : ngx_http_agents_sse_feed(&stream->sse, data, len);
+
+    if (rc == -1) {
         return ngx_http_agents_stream_fault(stream,
                                             NGX_HTTP_AGENTS_FAULT_FATAL,
-                                            "an event of the stream is over "
-                                            "4 MiB");
+                                            "an event of the stream is broken "
+                                            "or over 4 MiB");
     }
 
     if (stream->draft.failed) {
@@ -97,15 +125,32 @@ ngx_http_agents_stream_event(void *data,
 {
     ngx_http_agents_stream_t *stream = data;
 
-    json_t                        *root;
-    ngx_http_agents_json_fault_t   fault;
-
     if (strcmp(event->data, "[DONE]") == 0) {
         stream->draft.ended = 1;
         return 1;
     }
 
-    root = ngx_http_agents_json_parse_foreign(event->data, event->data_len,
+    return ngx_http_agents_stream_read(stream, event->event, event->data,
+                                       event->data_len);
+}
+
+
+static int
+ngx_http_agents_stream_frame(void *data, const ngx_http_agents_frame_t *frame)
+{
+    return ngx_http_agents_stream_read(data, frame->type, frame->payload,
+                                       frame->len);
+}
+
+
+static int
+ngx_http_agents_stream_read(ngx_http_agents_stream_t *stream,
+    const char *type, const char *data, size_t len)
+{
+    json_t                        *root;
+    ngx_http_agents_json_fault_t   fault;
+
+    root = ngx_http_agents_json_parse_foreign(data, len,
                                               NGX_HTTP_AGENTS_STREAM_DEPTH,
                                               &fault);
     if (root == NULL) {
@@ -116,7 +161,7 @@ ngx_http_agents_stream_event(void *data,
         return 1;
     }
 
-    stream->protocol->event(&stream->draft, event->event, root);
+    stream->protocol->event(&stream->draft, type, root);
 
     json_decref(root);
 

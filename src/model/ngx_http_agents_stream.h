@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_agents_draft.h"
+#include "ngx_http_agents_frames.h"
 #include "ngx_http_agents_sse.h"
 
 
@@ -17,6 +18,8 @@ typedef struct {
     const ngx_http_agents_protocol_t  *protocol;
     ngx_http_agents_draft_t            draft;
     ngx_http_agents_sse_t              sse;
+    ngx_http_agents_frames_t           frames;
+    int                                framed;      /* which of both */
     size_t                             seen;        /* bytes so far */
 } ngx_http_agents_stream_t;
 
@@ -24,9 +27,10 @@ typedef struct {
 /* Whether a body of this media type ("" or NULL: none was given) is one. */
 int ngx_http_agents_stream_is(const char *type);
 
-/* "delta" (may be NULL) is told each piece as it comes. */
+/* "type" is the media type; "delta" (may be NULL) is told each piece as it
+ * comes. */
 void ngx_http_agents_stream_init(ngx_http_agents_stream_t *stream,
-    const ngx_http_agents_protocol_t *protocol,
+    const ngx_http_agents_protocol_t *protocol, const char *type,
     ngx_http_agents_delta_pt delta, void *data);
 void ngx_http_agents_stream_free(ngx_http_agents_stream_t *stream);
 

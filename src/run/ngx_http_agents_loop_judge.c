@@ -663,7 +663,10 @@ ngx_http_agents_loop_structured_value(ngx_http_agents_loop_t *loop,
         return NULL;
     }
 
-    if (ngx_http_agents_schema_wrapped(schema)) {
+    /* a model that is only asked for the wrapper may leave it out */
+
+    if (ngx_http_agents_schema_wrapped(schema) && json_object_size(value) == 1)
+    {
         inner = json_incref(json_object_get(value,
                                             NGX_HTTP_AGENTS_SCHEMA_WRAP));
         if (inner != NULL) {

@@ -54,14 +54,14 @@ decode(const ngx_http_agents_protocol_t *protocol, const char *body,
 /* Fed at once or in small pieces, the outcome is the same. */
 
 static int
-stream(const ngx_http_agents_protocol_t *protocol, const char *body,
-    size_t len, size_t step)
+stream(const ngx_http_agents_protocol_t *protocol, const char *type,
+    const char *body, size_t len, size_t step)
 {
     int                       rc;
     size_t                    i;
     ngx_http_agents_stream_t  s;
 
-    ngx_http_agents_stream_init(&s, protocol, NULL, NULL);
+    ngx_http_agents_stream_init(&s, protocol, type, NULL, NULL);
 
     for (i = 0; i < len; i += step) {
         if (ngx_http_agents_stream_feed(&s, body + i,
@@ -90,6 +90,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ngx_http_agents_buf_t              why;
     const ngx_http_agents_protocol_t  *protocol;
 
+    static const char *const  types[] = {
+        "text/event-stream", "application/vnd.amazon.eventstream"
+    };
+
     static const int  statuses[] = { 302, 400, 401, 404, 413, 429, 500, 503 };
 
     body = fuzz_input(data, size, "body", &len);
@@ -102,9 +106,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         decode(protocol, body, len);
 
-        fuzz_check(stream(protocol, body, len, len + 1)
-                   == stream(protocol, body, len, 5),
-                   "the size of the pieces does not matter");
+        for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+            fuzz_check(stream(protocol, types[i], body, len, len + 1)
+                       == stream(protocol, types[i], body, len, 5),
+                       "the size of the pieces does not matter");
+        }
 
         for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
             ngx_http_agents_buf_init(&why);

@@ -355,6 +355,80 @@ test_choice(void)
 }
 
 
+/* A server's only tool, whose wire name is an alias, a dash and n times é. */
+
+static void
+named(size_t n)
+{
+    char  *p, wire[256];
+
+    start(SERVER, NULL);
+
+    memset(wire, 0, sizeof(wire));
+    memcpy(wire, "docs-", 5);
+
+    for (p = wire + 5; n-- != 0; p += 2) {
+        memcpy(p, "\xc3\xa9", 2);
+    }
+
+    json_decref(loop.discovered[0]);
+    loop.discovered[0] = json_pack("[{s:s, s:s, s:{}}]", "name", &wire[5],
+                                   "wire", wire, "input_schema");
+}
+
+
+static void
+test_limits(void)
+{
+    named(59);
+    unit(ngx_http_agents_loop_tools(&loop) == INFER,
+         "64 characters are a name, whatever their bytes");
+    named(60);
+    unit(ngx_http_agents_loop_tools(&loop) == FINISH, "65 are not");
+    failed(NGX_HTTP_AGENTS_INCIDENT_NAME_TOO_LONG, 4, "    fails the run");
+    unit(strstr(loop.message.data, "docs-\xc3\xa9") != NULL,
+         "    naming the tool");
+
+    start("", NULL);
+    loop.system_len = NGX_HTTP_AGENTS_PROMPT_MAX;
+    loop.system = calloc(1, loop.system_len + 1);
+    memset(loop.system, 'x', loop.system_len);
+    ngx_http_agents_loop_tools(&loop);
+    unit(ngx_http_agents_loop_prompt(&loop) == FINISH,
+         "a prompt over 32 MiB is not sent");
+    failed(NGX_HTTP_AGENTS_INCIDENT_CONTEXT, 4, "    fails the run");
+}
+
+
+/* What stays of runs that end before they have a turn. */
+
+static void
+test_ends(void)
+{
+    start(TOOLS, "{\"kind\": \"any\"}");
+    ngx_http_agents_loop_tools(&loop);
+    ngx_http_agents_loop_mint_job(&loop);
+    ngx_http_agents_loop_mint_job(&loop);
+    loop.begun = 1;
+    unit(says("no") == INFER, "a reply that disobeys");
+    ngx_http_agents_loop_fail(&loop, NGX_HTTP_AGENTS_INCIDENT_CANCELLED, "x");
+    failed(NGX_HTTP_AGENTS_INCIDENT_CANCELLED, 5, "    then the end");
+    unit(loop.nparts == 1 && strcmp(loop.parts[0].role, "user") == 0,
+         "    the payload alone is to be written");
+    unit(json_array_size(loop.job_ids) == 1,
+         "    and the job that was not begun is none");
+
+    start(TOOLS, NULL);
+    ngx_http_agents_loop_mint_job(&loop);
+    loop.loaded = 0;
+    loop.progress.iterations_used = 1;
+    ngx_http_agents_loop_fail(&loop, NGX_HTTP_AGENTS_INCIDENT_INTERNAL, "x");
+    failed(NGX_HTTP_AGENTS_INCIDENT_INTERNAL, 4,
+           "a run that cannot be read");
+    unit(loop.nparts == 0, "    has nothing to be written");
+}
+
+
 static void
 test_structured(void)
 {
@@ -484,6 +558,8 @@ main(void)
     test_tools();
     test_caller();
     test_choice();
+    test_limits();
+    test_ends();
     test_structured();
     test_ids();
     test_resume();

@@ -472,6 +472,8 @@ main(void)
     test_odd("{\"type\": \"string\"}", "a schema of strings");
     test_odd("{\"type\": [\"array\", \"null\"], \"items\": {}}", "of arrays");
     test_odd("{\"allOf\": [false]}", "of nothing");
+    test_odd("{\"oneOf\": [{\"type\": \"string\"}, {\"anyOf\": "
+             "[{\"type\": \"null\"}, false]}]}", "a union without an object");
     test_odd("{\"$ref\": \"#\"}", "a reference to itself");
     test_odd("{\"$ref\": \"https://example.com/schema.json\"}",
              "a remote reference");

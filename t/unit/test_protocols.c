@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_agents_model.h"
+#include "ngx_http_agents_bedrock.h"
 #include "ngx_http_agents_openai.h"
 #include "ngx_http_agents_refusal.h"
 #include "ngx_http_agents_stream.h"
@@ -60,7 +61,12 @@ prompt_read(ngx_http_agents_prompt_t *prompt, const json_t *data)
     memset(prompt, 0, sizeof(ngx_http_agents_prompt_t));
 
     prompt->provider = "here";
-    prompt->model = "gpt";
+    prompt->model = ngx_http_agents_json_string(data, "model", NULL);
+
+    if (prompt->model == NULL) {
+        prompt->model = "gpt";
+    }
+
     prompt->max_tokens_field = ngx_http_agents_json_string(data,
                                                   "max_tokens_field", NULL);
     prompt->lacks = (unsigned) ngx_http_agents_json_integer(data, "lacks", 0);
@@ -251,6 +257,109 @@ stream_text(ngx_http_agents_buf_t *text, const json_t *events)
 }
 
 
+static void
+stream_u32(ngx_http_agents_buf_t *text, uint32_t n)
+{
+    ngx_http_agents_buf_addc(text, (char) (n >> 24));
+    ngx_http_agents_buf_addc(text, (char) (n >> 16));
+    ngx_http_agents_buf_addc(text, (char) (n >> 8));
+    ngx_http_agents_buf_addc(text, (char) n);
+}
+
+
+/* CRC-32, bit by bit. */
+
+static uint32_t
+stream_crc(const char *data, size_t len)
+{
+    int       i;
+    uint32_t  crc;
+
+    for (crc = 0xffffffff; len != 0; data++, len--) {
+        crc ^= (unsigned char) *data;
+
+        for (i = 0; i < 8; i++) {
+            crc = (crc & 1) ? (crc >> 1) ^ 0xedb88320 : crc >> 1;
+        }
+    }
+
+    return crc ^ 0xffffffff;
+}
+
+
+static void
+stream_header(ngx_http_agents_buf_t *headers, const char *name,
+    const char *value)
+{
+    ngx_http_agents_buf_addc(headers, (char) strlen(name));
+    ngx_http_agents_buf_adds(headers, name);
+    ngx_http_agents_buf_addc(headers, 7);
+    ngx_http_agents_buf_addc(headers, (char) (strlen(value) >> 8));
+    ngx_http_agents_buf_addc(headers, (char) strlen(value));
+    ngx_http_agents_buf_adds(headers, value);
+}
+
+
+/* An event is {type: payload}; a payload that is a string goes as it stands. */
+
+static void
+stream_frame(ngx_http_agents_buf_t *text, const char *type,
+    const json_t *payload)
+{
+    size_t                 start;
+    ngx_http_agents_buf_t  headers, body;
+
+    ngx_http_agents_buf_init(&headers);
+    ngx_http_agents_buf_init(&body);
+
+    if (strstr(type, "Exception") != NULL) {
+        stream_header(&headers, ":exception-type", type);
+        stream_header(&headers, ":message-type", "exception");
+
+    } else {
+        stream_header(&headers, ":event-type", type);
+        stream_header(&headers, ":content-type", "application/json");
+        stream_header(&headers, ":message-type", "event");
+    }
+
+    if (json_is_string(payload)) {
+        ngx_http_agents_buf_adds(&body, json_string_value(payload));
+
+    } else {
+        ngx_http_agents_json_put(&body, payload);
+    }
+
+    start = text->len;
+
+    stream_u32(text, (uint32_t) (headers.len + body.len + 16));
+    stream_u32(text, (uint32_t) headers.len);
+    stream_u32(text, stream_crc(text->data + start, 8));
+    ngx_http_agents_buf_add(text, headers.data, headers.len);
+    ngx_http_agents_buf_add(text, body.data, body.len);
+    stream_u32(text, stream_crc(text->data + start, text->len - start));
+
+    ngx_http_agents_buf_free(&headers);
+    ngx_http_agents_buf_free(&body);
+}
+
+
+static void
+stream_frames(ngx_http_agents_buf_t *text, const json_t *events)
+{
+    size_t       i;
+    json_t      *event, *payload;
+    const char  *type;
+
+    ngx_http_agents_buf_init(text);
+
+    json_array_foreach(events, i, event) {
+        json_object_foreach(event, type, payload) {
+            stream_frame(text, type, payload);
+        }
+    }
+}
+
+
 /* In pieces of "step" bytes: what the end says, 0 or -1. */
 
 static int
@@ -260,6 +369,9 @@ stream_feed(ngx_http_agents_stream_t *stream, json_t *deltas,
     size_t  i;
 
     ngx_http_agents_stream_init(stream, protocol,
+                                protocol == &ngx_http_agents_bedrock
+                                ? "application/vnd.amazon.eventstream"
+                                : "text/event-stream; charset=utf-8",
                                 deltas ? stream_delta : NULL, deltas);
 
     for (i = 0; i < len; i += step) {
@@ -327,7 +439,13 @@ test_stream(const char *path, const char *name)
 
     root = load(path);
     fault = ngx_http_agents_json_string(root, "fault", NULL);
-    stream_text(&text, json_object_get(root, "events"));
+
+    if (protocol == &ngx_http_agents_bedrock) {
+        stream_frames(&text, json_object_get(root, "events"));
+
+    } else {
+        stream_text(&text, json_object_get(root, "events"));
+    }
 
     for (step = 1; step <= text.len; step = (step == 1) ? text.len : step + 1)
     {

@@ -1,0 +1,133 @@
+
+#include "ngx_http_agents_authorize.h"
+#include "ngx_http_agents_sigv4.h"
+
+
+static ngx_int_t ngx_http_agents_authorize_sign(
+    ngx_http_agents_authorize_t *authorize,
+    const ngx_http_agents_provider_t *provider,
+    const ngx_http_agents_model_request_t *request, const ngx_str_t *url);
+static ngx_int_t ngx_http_agents_authorize_add(
+    ngx_http_agents_authorize_t *authorize, ngx_http_agents_buf_t *line);
+
+
+ngx_int_t
+ngx_http_agents_authorize(ngx_http_agents_authorize_t *authorize,
+    const ngx_http_agents_provider_t *provider,
+    const ngx_http_agents_model_request_t *request, const ngx_str_t *url)
+{
+    ngx_http_agents_buf_t              line;
+    const ngx_http_agents_protocol_t  *protocol;
+
+    protocol = provider->protocol;
+
+    if (provider->api_key.len != 0) {
+        ngx_http_agents_buf_init(&line);
+        ngx_http_agents_buf_addf(&line, "%s: %s%s", protocol->key_header,
+                                 protocol->key_prefix,
+                                 (char *) provider->api_key.data);
+
+        return ngx_http_agents_authorize_add(authorize, &line);
+    }
+
+    if (protocol->service != NULL) {
+        return ngx_http_agents_authorize_sign(authorize, provider, request,
+                                              url);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_authorize_sign(ngx_http_agents_authorize_t *authorize,
+    const ngx_http_agents_provider_t *provider,
+    const ngx_http_agents_model_request_t *request, const ngx_str_t *url)
+{
+    int                               rc;
+    char                             *host, *path;
+    ngx_http_agents_buf_t             name, lines[3];
+    ngx_http_agents_sigv4_key_t       key;
+    ngx_http_agents_sigv4_request_t   sign;
+
+    ngx_memzero(lines, sizeof(lines));
+    ngx_memzero(&key, sizeof(ngx_http_agents_sigv4_key_t));
+    ngx_http_agents_buf_init(&name);
+
+    /* an endpoint's scheme was checked: what follows it is the host */
+
+    host = strstr((char *) url->data, "://") + 3;
+    path = strchr(host, '/');
+
+    ngx_http_agents_buf_add(&name, host, path - host);
+
+    key.access_key = (char *) provider->aws.access_key.data;
+    key.secret_key = (char *) provider->aws.secret_key.data;
+
+    if (provider->aws.session_token.len != 0) {
+        key.session_token = (char *) provider->aws.session_token.data;
+    }
+
+    sign.region = (char *) provider->aws.region.data;
+    sign.service = provider->protocol->service;
+    sign.host = name.data;
+    sign.path = path;
+    sign.content_type = "application/json";
+    sign.body_sha256 = request->sha256;
+    sign.now = ngx_time();
+
+    rc = name.failed
+         ? -1 : ngx_http_agents_sigv4_sign(&key, &sign, &lines[0], &lines[1],
+                                           &lines[2]);
+
+    ngx_http_agents_buf_free(&name);
+
+    if (rc == -1
+        || ngx_http_agents_authorize_add(authorize, &lines[0]) != NGX_OK
+        || (lines[1].len != 0
+            && ngx_http_agents_authorize_add(authorize, &lines[1]) != NGX_OK)
+        || ngx_http_agents_authorize_add(authorize, &lines[2]) != NGX_OK)
+    {
+        rc = -1;
+    }
+
+    ngx_http_agents_buf_free(&lines[0]);
+    ngx_http_agents_buf_free(&lines[1]);
+    ngx_http_agents_buf_free(&lines[2]);
+
+    return (rc == 0) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* Takes the buffer. */
+
+static ngx_int_t
+ngx_http_agents_authorize_add(ngx_http_agents_authorize_t *authorize,
+    ngx_http_agents_buf_t *line)
+{
+    char  *text;
+
+    text = ngx_http_agents_buf_take(line, NULL);
+
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    authorize->lines[authorize->n++] = text;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_agents_authorize_clear(ngx_http_agents_authorize_t *authorize)
+{
+    char  *line;
+
+    while (authorize->n != 0) {
+        line = authorize->lines[--authorize->n];
+
+        ngx_explicit_memzero(line, ngx_strlen(line));
+        free(line);
+    }
+}

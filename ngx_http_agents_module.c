@@ -575,6 +575,12 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    worker->watch = ngx_http_agents_watch_create(worker->wake, worker->db,
+                                                 cycle->pool, cycle->log);
+    if (worker->watch == NULL) {
+        return NGX_ERROR;
+    }
+
     worker->tokens = ngx_http_agents_auth_cache_create(cycle->pool);
     if (worker->tokens == NULL) {
         return NGX_ERROR;

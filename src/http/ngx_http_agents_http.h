@@ -19,6 +19,7 @@
 #include "ngx_http_agents_jwt.h"
 #include "ngx_http_agents_permissions.h"
 #include "ngx_http_agents_problem.h"
+#include "ngx_http_agents_watch.h"
 #include "ngx_http_agents_zone.h"
 
 
@@ -34,6 +35,7 @@ typedef struct {
     ngx_http_agents_db_t           *db;
     ngx_http_agents_gate_t         *gate;
     ngx_http_agents_wake_t         *wake;
+    ngx_http_agents_watch_t        *watch;
     ngx_http_agents_engine_t       *engine;
     ngx_http_agents_token_cache_t  *tokens;     /* verified, for 10 s */
 } ngx_http_agents_worker_t;

@@ -12,6 +12,7 @@ struct ngx_http_agents_wait_s {
     void                             *data;
     void                            (*work)(void *data, ngx_log_t *log);
     ngx_http_agents_task_t            task;
+    unsigned                          idle:1;   /* nothing is under way */
 };
 
 
@@ -97,6 +98,42 @@ ngx_http_agents_wait_task(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_agents_wait_idle(ngx_http_request_t *r,
+    ngx_http_agents_wait_handler_pt handler, void *data)
+{
+    ngx_http_agents_wait_t  *wait;
+
+    wait = ngx_http_agents_wait_create(r, handler, NULL, data);
+    if (wait == NULL) {
+        return NGX_ERROR;
+    }
+
+    wait->idle = 1;
+
+    ngx_http_agents_wait_watch(r);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_agents_wait_wake(ngx_http_request_t *r)
+{
+    ngx_http_agents_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+
+    if (ctx->wait == NULL || !ctx->wait->idle) {
+        return 0;
+    }
+
+    ngx_http_agents_wait_end(ctx->wait, NULL);
+
+    return 1;
+}
+
+
 static ngx_http_agents_wait_t *
 ngx_http_agents_wait_create(ngx_http_request_t *r,
     ngx_http_agents_wait_handler_pt handler,
@@ -147,10 +184,18 @@ ngx_http_agents_wait_cleanup(void *data)
 {
     ngx_http_agents_ctx_t *ctx = data;
 
-    if (ctx->wait != NULL) {
-        ctx->wait->request = NULL;
-        ctx->wait = NULL;
+    if (ctx->wait == NULL) {
+        return;
     }
+
+    if (ctx->wait->idle) {
+        ngx_free(ctx->wait);
+
+    } else {
+        ctx->wait->request = NULL;
+    }
+
+    ctx->wait = NULL;
 }
 
 

@@ -1,10 +1,10 @@
 
 /*
- * The one way in which a request waits: for a batch of the store, or for work
- * in a pool thread.  What is under way lives outside of the request's pool;
- * the request's end lets go of it, so that neither waits for the other and
- * nothing is touched after it was freed.  A request waits for one thing at a
- * time, and meanwhile notices that its client has gone.
+ * The one way in which a request waits: for a batch of the store, for work in
+ * a pool thread, or to be woken.  What is under way lives outside of the
+ * request's pool; the request's end lets go of it, so that neither waits for
+ * the other and nothing is touched after it was freed.  A request waits for
+ * one thing at a time, and meanwhile notices that its client has gone.
  */
 
 
@@ -57,6 +57,17 @@ ngx_int_t ngx_http_agents_wait_task(ngx_http_request_t *r,
     void (*work)(void *data, ngx_log_t *log),
     ngx_http_agents_wait_handler_pt handler,
     ngx_http_agents_wait_gone_pt gone, void *data);
+
+/*
+ * Waits until ngx_http_agents_wait_wake is called, if the request is still
+ * there: whoever calls that leaves when the request's end does.  NGX_ERROR
+ * without memory.
+ */
+ngx_int_t ngx_http_agents_wait_idle(ngx_http_request_t *r,
+    ngx_http_agents_wait_handler_pt handler, void *data);
+
+/* The handler is called from within, with no batch; 0: r did not wait so. */
+ngx_uint_t ngx_http_agents_wait_wake(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_AGENTS_WAIT_H_INCLUDED_ */

@@ -436,14 +436,23 @@ ngx_http_agents_title_write_done(ngx_http_agents_db_batch_t *batch, void *data)
 {
     ngx_http_agents_title_t *title = data;
 
-    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK) {
-        ngx_http_agents_wake_run(
-                             ngx_http_agents_engine_conf(title->engine)->wake,
-                             title->key.id);
-    } else {
+    const char  *run;
+
+    if (ngx_http_agents_db_status(batch) != NGX_HTTP_AGENTS_DB_OK) {
         ngx_log_error(NGX_LOG_WARN, title->log, 0,
                       "the title of the agents conversation %s was not stored",
                       title->key.conversation);
+
+    } else if (ngx_http_agents_db_rows(batch, 0) != 0) {
+
+        /* the run that shows it: this one, or one after it */
+
+        run = ngx_http_agents_db_get(batch, 0, 0, 0, NULL);
+
+        if (run != NULL) {
+            ngx_http_agents_wake_run(
+                      ngx_http_agents_engine_conf(title->engine)->wake, run);
+        }
     }
 
     ngx_http_agents_db_batch_free(batch);

@@ -86,6 +86,7 @@ static const ngx_http_agents_db_query_t
     " updated_at = {now}"
     " WHERE company_id = {company} AND user_id = {user} AND id = {id}"
     " AND name IS NULL"
+    " RETURNING active_run_id"
 };
 
 

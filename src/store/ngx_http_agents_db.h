@@ -13,6 +13,9 @@
  *     {skip_locked}    FOR UPDATE SKIP LOCKED where the engine has it
  *     {length}         a function: the length of a text, in bytes on
  *                      PostgreSQL, in characters on SQLite
+ *     {name:each}      in FROM: the elements of a JSON array, which is a TEXT
+ *                      parameter, as rows of "value"; value->>0 is then the
+ *                      first of an element that is an array itself
  */
 
 

@@ -30,6 +30,13 @@ static const char *const  ngx_http_agents_db_template_length[] = {
 };
 
 
+/* What stands around the parameter of {name:each}. */
+static const char *const  ngx_http_agents_db_template_each[][2] = {
+    { "json_each(", ")" },
+    { "json_array_elements((", ")::json)" }
+};
+
+
 typedef struct {
     ngx_http_agents_db_template_t  *tmpl;
     ngx_http_agents_db_engine_e     engine;
@@ -40,6 +47,8 @@ typedef struct {
 static void ngx_http_agents_db_template_put(
     ngx_http_agents_db_template_ctx_t *ctx, const char *text, size_t len);
 static int ngx_http_agents_db_template_placeholder(
+    ngx_http_agents_db_template_ctx_t *ctx, const char *name, size_t len);
+static int ngx_http_agents_db_template_each_of(
     ngx_http_agents_db_template_ctx_t *ctx, const char *name, size_t len);
 static int ngx_http_agents_db_template_parameter(
     ngx_http_agents_db_template_ctx_t *ctx, const char *name, size_t len,
@@ -176,6 +185,10 @@ ngx_http_agents_db_template_placeholder(
         return 0;
     }
 
+    if (len > 5 && memcmp(name + len - 5, ":each", 5) == 0) {
+        return ngx_http_agents_db_template_each_of(ctx, name, len - 5);
+    }
+
     is_int = 0;
 
     if (len > 4 && memcmp(name + len - 4, ":int", 4) == 0) {
@@ -183,13 +196,27 @@ ngx_http_agents_db_template_placeholder(
         len -= 4;
     }
 
-    if (len == 0
-        || strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789") < len)
-    {
+    return ngx_http_agents_db_template_parameter(ctx, name, len, is_int);
+}
+
+
+static int
+ngx_http_agents_db_template_each_of(ngx_http_agents_db_template_ctx_t *ctx,
+    const char *name, size_t len)
+{
+    const char *const  *around;
+
+    around = ngx_http_agents_db_template_each[ctx->engine];
+
+    ngx_http_agents_db_template_put(ctx, around[0], strlen(around[0]));
+
+    if (ngx_http_agents_db_template_parameter(ctx, name, len, 0) != 0) {
         return -1;
     }
 
-    return ngx_http_agents_db_template_parameter(ctx, name, len, is_int);
+    ngx_http_agents_db_template_put(ctx, around[1], strlen(around[1]));
+
+    return 0;
 }
 
 
@@ -201,6 +228,12 @@ ngx_http_agents_db_template_parameter(ngx_http_agents_db_template_ctx_t *ctx,
     char                            number[32];
     size_t                          i;
     ngx_http_agents_db_template_t  *tmpl;
+
+    if (len == 0
+        || strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789") < len)
+    {
+        return -1;
+    }
 
     tmpl = ctx->tmpl;
 

@@ -6,6 +6,7 @@
 
 
 #include <string.h>
+#include "ngx_http_agents_json.h"
 #include "ngx_http_agents_store_columns.h"
 
 
@@ -230,6 +231,25 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_list_query = {
     " m.sequence_no, m.part"
 };
 
+/*
+ * Subqueries for each key, and no join: for that PostgreSQL would be free to
+ * read all rows of a user's, and to keep such a plan.
+ */
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_runs_changed_query = {
+    "runs_changed",
+
+    "SELECT k.value->>2 FROM {keys:each} k"
+    " WHERE k.value->>3 <> COALESCE("
+    "(SELECT CAST(r.rev AS TEXT) || '/' ||"
+    " (SELECT CAST(c.name_rev AS TEXT) FROM agents_conversations c"
+    " WHERE c.company_id = r.company_id AND c.user_id = r.user_id"
+    " AND c.id = r.conversation_id)"
+    " FROM agents_runs r"
+    " WHERE r.company_id = k.value->>0 AND r.user_id = k.value->>1"
+    " AND r.id = k.value->>2), '')"
+};
+
 static const ngx_http_agents_db_query_t
     ngx_http_agents_runs_count_active_query =
 {
@@ -446,6 +466,34 @@ ngx_http_agents_runs_read_live(const ngx_http_agents_db_batch_t *batch,
     p->part = ngx_http_agents_db_get_int(batch, statement, i,
                                          NGX_HTTP_AGENTS_RUN_LIVE_PART);
     p->live = 1;
+}
+
+
+void
+ngx_http_agents_runs_changed_key(ngx_http_agents_buf_t *keys,
+    const ngx_http_agents_owner_t *owner, const char *id, int64_t rev,
+    int64_t name_rev)
+{
+    ngx_http_agents_buf_adds(keys, keys->len == 0 ? "[[" : ",[");
+    ngx_http_agents_json_put_string(keys, owner->company,
+                                    strlen(owner->company));
+    ngx_http_agents_buf_addc(keys, ',');
+    ngx_http_agents_json_put_string(keys, owner->user, strlen(owner->user));
+    ngx_http_agents_buf_addc(keys, ',');
+    ngx_http_agents_json_put_string(keys, id, strlen(id));
+    ngx_http_agents_buf_addf(keys, ",\"%lld/%lld\"]", (long long) rev,
+                             (long long) name_rev);
+}
+
+
+void
+ngx_http_agents_runs_changed(ngx_http_agents_db_batch_t *batch,
+    ngx_http_agents_buf_t *keys)
+{
+    ngx_http_agents_buf_addc(keys, ']');
+
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_changed_query);
+    ngx_http_agents_db_text(batch, "keys", keys->data, keys->len);
 }
 
 

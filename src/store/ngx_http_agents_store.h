@@ -17,6 +17,7 @@
 #define _NGX_HTTP_AGENTS_STORE_H_INCLUDED_
 
 
+#include "ngx_http_agents_buf.h"
 #include "ngx_http_agents_db.h"
 
 
@@ -91,7 +92,8 @@ void ngx_http_agents_conversations_rename(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_text_t *name,
     const ngx_http_agents_conversation_t *seen);
 
-/* UPDATE of the name, if there is none yet. */
+/* UPDATE of the name, if there is none yet, RETURNING the id of the active run
+ * or NULL. */
 void ngx_http_agents_conversations_title(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id,
     const ngx_http_agents_text_t *name);
@@ -219,6 +221,18 @@ void ngx_http_agents_runs_count(ngx_http_agents_db_batch_t *batch,
 void ngx_http_agents_runs_list(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *conversation,
     const ngx_http_agents_slice_t *slice);
+
+/*
+ * SELECT of the ids, in column 0, of those runs of a list that are no longer
+ * as they were seen: the run has another rev, its conversation another
+ * name_rev, or they are gone.  The list is made by runs_changed_key, from an
+ * empty buffer; runs_changed ends it, and it is the caller's to free.
+ */
+void ngx_http_agents_runs_changed_key(ngx_http_agents_buf_t *keys,
+    const ngx_http_agents_owner_t *owner, const char *id, int64_t rev,
+    int64_t name_rev);
+void ngx_http_agents_runs_changed(ngx_http_agents_db_batch_t *batch,
+    ngx_http_agents_buf_t *keys);
 
 /* SELECT count of the user's runs that are not terminal, up to "limit". */
 void ngx_http_agents_runs_count_active(ngx_http_agents_db_batch_t *batch,

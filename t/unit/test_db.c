@@ -52,6 +52,11 @@ test_templates(void)
                   " AS INTEGER)",
                   "(extract(epoch from clock_timestamp()) * 1000)::bigint");
 
+    test_template("{a} FROM {b:each} k", "?1 FROM json_each(?2) k",
+                  "$1 FROM json_array_elements(($2)::json) k");
+
+    test_template("{:each}", NULL, NULL);
+    test_template("{a:int} {a:each}", NULL, NULL);
     test_template("{a", NULL, NULL);
     test_template("{}", NULL, NULL);
     test_template("{:int}", NULL, NULL);

@@ -184,6 +184,66 @@ test_insert(void)
 
 /* A run with a live view of three parts; its key is in "k". */
 
+/* Asks for changes of a run since it was seen: how many it names. */
+
+static size_t
+changed(const ngx_http_agents_owner_t *owner, const char *id, int64_t rev,
+    int64_t name_rev)
+{
+    ngx_http_agents_buf_t  keys;
+
+    ngx_http_agents_buf_init(&keys);
+    ngx_http_agents_runs_changed_key(&keys, owner, id, rev, name_rev);
+    ngx_http_agents_runs_changed_key(&keys, &bob, "\"\\ none", 0, 0);
+
+    begin(READ);
+    ngx_http_agents_runs_changed(b, &keys);
+    ngx_http_agents_buf_free(&keys);
+
+    return end() == 0 ? ngx_http_agents_db_rows(b, 0) : 1000;
+}
+
+
+/* The second key of the list is always gone. */
+
+static void
+test_changed(void)
+{
+    uuid_t                           conv, id;
+    ngx_http_agents_text_t           name = text("A Title");
+    ngx_http_agents_run_key_t        k;
+    ngx_http_agents_conversation_t   c;
+
+    conversation(conv, &c);
+    new_uuid(id);
+    insert(conv, id, id, 0, 0, NULL);
+    k = key(id, conv, 1);
+
+    unit(changed(&alice, id, 0, 0) == 1
+         && strcmp(ngx_http_agents_db_get(b, 0, 0, 0, NULL), "\"\\ none")
+            == 0, "a run that nobody has touched");
+    unit(changed(&alice, id, 1, 0) == 2
+         && strcmp(ngx_http_agents_db_get(b, 0, 0, 0, NULL), id) == 0,
+         "another rev");
+    unit(changed(&bob, id, 0, 0) == 2, "is not looked for among others' runs");
+
+    begin(WRITE);
+    ngx_http_agents_runs_touch(b, &k);
+    (void) end();
+    unit(changed(&alice, id, 0, 0) == 2 && changed(&alice, id, 1, 0) == 1,
+         "a step moves it");
+
+    begin(WRITE);
+    ngx_http_agents_conversations_title(b, &alice, conv, &name);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1,
+         "so does a title");
+    unit_text(ngx_http_agents_db_get(b, 0, 0, 0, NULL), id,
+              "which names the active run");
+    unit(changed(&alice, id, 1, 0) == 2 && changed(&alice, id, 1, 1) == 1,
+         "by its own count");
+}
+
+
 static void
 test_live(uuid_t conv, uuid_t id, ngx_http_agents_run_key_t *k)
 {
@@ -524,6 +584,7 @@ main(void)
     test_insert();
     test_journal();
     test_resume();
+    test_changed();
     test_fencing();
     test_race();
 

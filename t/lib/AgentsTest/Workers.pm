@@ -7,12 +7,14 @@ package AgentsTest::Workers;
 #     my ($one, $two) = $via->pids;
 #     $via->to($one, sub { $t->run($conversation, 'hello') });
 #     $via->to($two, sub { $t->get('/agents/runs/ID') });
+#     my $answer = $via->raw($two, request_bytes($t, 'GET', $path));
 #
 # Each worker has its own listening socket (reuseport) and says its pid in a
 # header; one connection to each is kept open.
 
 use strict;
 use warnings;
+use AgentsTest::Burst;
 use HTTP::Tiny;
 use Time::HiRes qw(sleep);
 
@@ -51,6 +53,29 @@ sub to {
     my ($self, $pid, $what) = @_;
     local $self->{t}{http_client} = $self->{clients}{$pid};
     return $what->();
+}
+
+
+# Sends the bytes of one request, which is to close the connection, on a new
+# connection to that worker; the answer as burst() gives it.
+sub raw {
+    my ($self, $pid, $bytes) = @_;
+    my $probe = "OPTIONS /agents/conversations HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    for (1 .. 200) {
+        my ($socket, $head) = ($self->{t}->socket, '');
+        syswrite $socket, $probe;
+        while ($head !~ /\r\n\r\n/) {
+            sysread $socket, $head, 4096, length $head or last;
+        }
+        next unless $head =~ /^x-worker: $pid\r$/mi;
+
+        my $text = '';
+        syswrite $socket, $bytes;
+        1 while sysread $socket, $text, 65536, length $text;
+        return AgentsTest::Burst::answer($text);
+    }
+    die "no connection to $pid\n";
 }
 
 

@@ -113,7 +113,7 @@ Allow: GET, HEAD, OPTIONS, POST",
  ("Content-Type: application/problem+json
 Allow: GET, HEAD, OPTIONS") x 2,
  "Content-Type: application/problem+json
-Allow: GET, HEAD, OPTIONS, PATCH",
+Allow: DELETE, GET, HEAD, OPTIONS, PATCH",
  "Content-Type: application/problem+json
 Allow: GET, HEAD, OPTIONS"]
 --- response_body_like eval
@@ -133,7 +133,7 @@ Allow: GET, HEAD, OPTIONS"]
 [(204) x 8]
 --- response_headers eval
 ["Allow: GET, HEAD, OPTIONS, POST\n!Content-Type\n!WWW-Authenticate",
- "Allow: GET, HEAD, OPTIONS, PATCH", "Allow: GET, HEAD, OPTIONS",
+ "Allow: DELETE, GET, HEAD, OPTIONS, PATCH", "Allow: GET, HEAD, OPTIONS",
  "Allow: GET, HEAD, OPTIONS, POST", "Allow: GET, HEAD, OPTIONS",
  "Allow: GET, HEAD, OPTIONS", "Allow: GET, HEAD, OPTIONS",
  "Allow: OPTIONS, POST"]

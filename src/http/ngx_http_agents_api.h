@@ -68,6 +68,12 @@ ngx_int_t ngx_http_agents_api_runs_list(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
 
 
+/* ngx_http_agents_api_delete.c */
+
+ngx_int_t ngx_http_agents_api_delete(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx);
+
+
 /* ngx_http_agents_api_start.c */
 
 extern const ngx_http_agents_body_type_t  ngx_http_agents_api_start_body;

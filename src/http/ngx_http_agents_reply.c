@@ -62,6 +62,25 @@ ngx_http_agents_reply_begin(ngx_http_request_t *r)
 
 
 ngx_int_t
+ngx_http_agents_reply_empty(ngx_http_request_t *r)
+{
+    ngx_http_agents_ctx_t  *ctx;
+
+    if (ngx_http_agents_reply_private(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+    ctx->ours = 1;
+
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->header_only = 1;
+
+    return ngx_http_send_header(r);
+}
+
+
+ngx_int_t
 ngx_http_agents_reply_options(ngx_http_request_t *r, const char *allow)
 {
     ngx_int_t               rc;

@@ -63,6 +63,9 @@ ngx_uint_t ngx_http_agents_reply_expected(ngx_http_request_t *r,
 /* The headers of a JSON answer of unknown length. */
 ngx_int_t ngx_http_agents_reply_begin(ngx_http_request_t *r);
 
+/* 204: what was asked for is done, and there is nothing to say. */
+ngx_int_t ngx_http_agents_reply_empty(ngx_http_request_t *r);
+
 /* 204 with an Allow header. */
 ngx_int_t ngx_http_agents_reply_options(ngx_http_request_t *r,
     const char *allow);

@@ -43,6 +43,10 @@ static const ngx_http_agents_route_t  ngx_http_agents_routes[] = {
       &ngx_http_agents_api_conversations_change_body,
       ngx_http_agents_api_conversations_change },
 
+    { NGX_HTTP_DELETE, "/agents/conversations/{id}",
+      NGX_HTTP_AGENTS_PERMISSION_WRITE, NULL,
+      ngx_http_agents_api_delete },
+
     { NGX_HTTP_GET, "/agents/conversations/{id}/messages",
       NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
       ngx_http_agents_api_messages_list },

@@ -92,6 +92,15 @@ void ngx_http_agents_conversations_rename(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_text_t *name,
     const ngx_http_agents_conversation_t *seen);
 
+/*
+ * Five statements.  The active run is locked, so that its owner's writes come
+ * before all of these or after; the conversation goes, RETURNING the id of its
+ * active run or NULL (in the second: no row, there was none); the run's owner
+ * is told to stop it (the third); the runs and the messages go.
+ */
+void ngx_http_agents_conversations_delete(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id);
+
 /* UPDATE of the name, if there is none yet, RETURNING the id of the active run
  * or NULL. */
 void ngx_http_agents_conversations_title(ngx_http_agents_db_batch_t *batch,

@@ -574,6 +574,161 @@ test_race(void)
 }
 
 
+static size_t
+rows_of(const char *conv)
+{
+    size_t  n;
+
+    begin(READ);
+    ngx_http_agents_messages_list(b, &alice, conv, -1, 1000000, 1000,
+                                  1000000);
+    ngx_http_agents_conversations_get(b, &alice, conv);
+
+    n = (end() == 0) ? ngx_http_agents_db_rows(b, 0)
+                       + ngx_http_agents_db_rows(b, 1) : 1000;
+
+    return n;
+}
+
+
+static void
+test_delete(void)
+{
+    uuid_t                          conv, other, id, old;
+    ngx_http_agents_run_key_t       k;
+    ngx_http_agents_conversation_t  c;
+
+    conversation(other, &c);
+    whole_run(other, 0, "completed", 0, 2);
+
+    conversation(conv, &c);
+    whole_run(conv, 0, "completed", 0, 2);
+    new_uuid(old);
+    insert(conv, old, old, 2, 0, NULL);
+    k = key(old, conv, 1);
+    begin(WRITE);
+    add_finish(&k, "completed", 2);
+    (void) end();
+    new_uuid(id);
+    insert(conv, id, id, 2, 0, NULL);
+    k = key(id, conv, 1);
+    begin(WRITE);
+    add_step(&k, 1);
+    add_part(&k, 3, 0, "user", "[]", -1, 0);
+    (void) end();
+
+    begin(WRITE);
+    ngx_http_agents_conversations_delete(b, &bob, conv);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 1) == 0
+         && ngx_http_agents_db_changes(b, 4) == 0,
+         "nobody deletes another's conversation");
+
+    begin(WRITE);
+    ngx_http_agents_conversations_delete(b, &alice, conv);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 1) == 1
+         && ngx_http_agents_db_changes(b, 2) == 1
+         && ngx_http_agents_db_changes(b, 3) == 3
+         && ngx_http_agents_db_changes(b, 4) == 3,
+         "a conversation goes, with its runs and messages");
+    unit_text(ngx_http_agents_db_get(b, 1, 0, 0, NULL), id,
+              "its active run is named");
+    unit(rows_of(conv) == 0 && rows_of(other) == 3, "and nothing else goes");
+
+    begin(READ);
+    ngx_http_agents_runs_get(b, &alice, id);
+    ngx_http_agents_runs_get(b, &alice, old);
+    ngx_http_agents_leases_stops(b, worker, 1000);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 0
+         && ngx_http_agents_db_rows(b, 1) == 0
+         && ngx_http_agents_db_rows(b, 2) == 1, "the owner is told");
+
+    begin(WRITE);
+    add_step(&k, 2);
+    add_part(&k, 4, 0, "assistant", "[]", 0, 0);
+    add_finish(&k, "completed", 4);
+    unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 0
+         && ngx_http_agents_db_changes(b, 1) == 0
+         && rows_of(conv) == 0, "and writes nothing any more");
+
+    begin(WRITE);
+    ngx_http_agents_conversations_delete(b, &alice, conv);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 1) == 0, "it is gone");
+}
+
+
+/* Writes parts of a run as fast as it can, until its guard holds no more. */
+
+static void
+write_parts(const char *id, const char *conv)
+{
+    int64_t                    i;
+    ngx_http_agents_run_key_t  k;
+
+    reopen_store();
+    k = key(id, conv, 1);
+
+    for (i = 1; i < 100000; i++) {
+        begin(WRITE);
+        add_step(&k, 1);
+        add_part(&k, i, 0, "assistant", "[]", 0, 1);
+
+        if (end() == 0 && ngx_http_agents_db_changes(b, 0) == 0) {
+            _exit(0);
+        }
+    }
+
+    _exit(1);
+}
+
+
+/* A conversation is deleted while its run writes: no row is left behind. */
+
+static void
+test_delete_race(void)
+{
+    int                             i, status, left, stopped;
+    pid_t                           pid;
+    uuid_t                          conv, id;
+    ngx_http_agents_conversation_t  c;
+
+    left = 0;
+    stopped = 0;
+
+    for (i = 0; i < 4; i++) {
+        conversation(conv, &c);
+        new_uuid(id);
+        insert(conv, id, id, 0, 0, NULL);
+
+        ngx_http_agents_db_poll_close(db);
+        fflush(stdout);
+
+        pid = fork();
+        if (pid == 0) {
+            write_parts(id, conv);
+        }
+
+        reopen_store();
+
+        while (pid > 0 && rows_of(conv) < 3) {
+            pause_ms(1);
+        }
+
+        begin(WRITE);
+        ngx_http_agents_conversations_delete(b, &alice, conv);
+
+        if (end() != 0) {
+            die("conversation", "not deleted");
+        }
+
+        stopped += (waitpid(pid, &status, 0) == pid && status == 0);
+        left += (int) rows_of(conv);
+    }
+
+    unit(stopped == 4, "the writers see it");
+    unit(left == 0, "and leave nothing behind (%d rows)", left);
+}
+
+
 int
 main(void)
 {
@@ -587,6 +742,8 @@ main(void)
     test_changed();
     test_fencing();
     test_race();
+    test_delete();
+    test_delete_race();
 
     close_store();
 

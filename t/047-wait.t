@@ -29,6 +29,7 @@ for my $store (AgentsTest->stores) {
     subtest "the end on $store" => \&end;
     subtest "each change on $store" => \&changes;
     subtest "a title on $store" => \&title;
+    subtest "a new name on $store" => \&renamed;
     subtest "many on $store" => \&many;
     subtest "on another node on $store" => \&node;
     subtest "clients that leave on $store" => \&leaving;
@@ -248,6 +249,25 @@ sub title {
     ok !$answer->{json}{finished_at}, 'while it runs';
     my $took = time - $began;
     ok $took < 1.8, "soon: $took s";
+    $t->finished($run);
+    return;
+}
+
+
+# A name that a client gives, by yet another request.
+sub renamed {
+    my ($c, $run) = start(script({ text => 'x', delay => 2 }));
+    running($run);
+    my $waiting = waiting($two, path($run));
+    sleep 0.2;
+    my $began = time;
+    is $via->to($one, sub {
+        $t->patch("/agents/conversations/$c->{id}", { name => 'New' });
+    })->{status}, 200, 'renamed';
+    my ($answer, $at) = $waiting->();
+    is $answer->{json}{live}{current_name}, 'New', 'the new name is seen';
+    my $took = $at - $began;
+    ok $took < $SOON, "at once: $took s";
     $t->finished($run);
     return;
 }

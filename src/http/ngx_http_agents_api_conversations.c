@@ -418,7 +418,25 @@ static ngx_int_t
 ngx_http_agents_api_conversations_renamed(ngx_http_request_t *r,
     ngx_http_agents_db_batch_t *batch, void *data)
 {
-    ngx_http_agents_ctx_t  *ctx;
+    ngx_http_agents_ctx_t           *ctx;
+    ngx_http_agents_main_conf_t     *amcf;
+    ngx_http_agents_conversation_t   conversation;
+
+    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK
+        && ngx_http_agents_db_rows(batch, 0) != 0)
+    {
+        ngx_http_agents_conversations_read(batch, 0, 0, &conversation);
+
+        if (conversation.active_run_id.data != NULL) {
+
+            /* its live view shows the name */
+
+            amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+            ngx_http_agents_wake_run(amcf->worker->wake,
+                                     conversation.active_run_id.data);
+        }
+    }
 
     if (r->headers_in.if_match == NULL
         || ngx_http_agents_db_status(batch) != NGX_HTTP_AGENTS_DB_OK

@@ -36,6 +36,7 @@ const ngx_http_agents_protocol_t  ngx_http_agents_anthropic = {
     ngx_http_agents_anthropic_reply_event,
     ngx_http_agents_anthropic_reply_opaque,
     ngx_http_agents_anthropic_fault_read,
+    NULL,
     NULL
 };
 

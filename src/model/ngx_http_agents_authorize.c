@@ -1,14 +1,19 @@
 
 #include "ngx_http_agents_authorize.h"
+#include "ngx_http_agents_redact.h"
 #include "ngx_http_agents_sigv4.h"
 
 
+static ngx_int_t ngx_http_agents_authorize_token(
+    ngx_http_agents_authorize_t *authorize,
+    const ngx_http_agents_provider_t *provider, const char *token);
 static ngx_int_t ngx_http_agents_authorize_sign(
     ngx_http_agents_authorize_t *authorize,
     const ngx_http_agents_provider_t *provider,
     const ngx_http_agents_model_request_t *request, const ngx_str_t *url);
 static ngx_int_t ngx_http_agents_authorize_add(
-    ngx_http_agents_authorize_t *authorize, ngx_http_agents_buf_t *line);
+    ngx_http_agents_authorize_t *authorize, ngx_http_agents_buf_t *line,
+    size_t secret);
 
 
 ngx_int_t
@@ -16,26 +21,60 @@ ngx_http_agents_authorize(ngx_http_agents_authorize_t *authorize,
     const ngx_http_agents_provider_t *provider,
     const ngx_http_agents_model_request_t *request, const ngx_str_t *url)
 {
-    ngx_http_agents_buf_t              line;
-    const ngx_http_agents_protocol_t  *protocol;
+    const char  *token;
 
-    protocol = provider->protocol;
+    if (provider->snowflake.keypair != NULL) {
+        token = ngx_http_agents_keypair_token(provider->snowflake.keypair,
+                                              ngx_time());
+        if (token == NULL) {
+            return NGX_ERROR;
+        }
 
-    if (provider->api_key.len != 0) {
-        ngx_http_agents_buf_init(&line);
-        ngx_http_agents_buf_addf(&line, "%s: %s%s", protocol->key_header,
-                                 protocol->key_prefix,
-                                 (char *) provider->api_key.data);
-
-        return ngx_http_agents_authorize_add(authorize, &line);
+        return ngx_http_agents_authorize_token(authorize, provider, token);
     }
 
-    if (protocol->service != NULL) {
+    if (provider->api_key.len != 0) {
+        return ngx_http_agents_authorize_token(authorize, provider,
+                                           (char *) provider->api_key.data);
+    }
+
+    if (provider->protocol->service != NULL) {
         return ngx_http_agents_authorize_sign(authorize, provider, request,
                                               url);
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_authorize_token(ngx_http_agents_authorize_t *authorize,
+    const ngx_http_agents_provider_t *provider, const char *token)
+{
+    ngx_http_agents_buf_t              line;
+    const ngx_http_agents_protocol_t  *protocol;
+
+    protocol = provider->protocol;
+
+    ngx_http_agents_buf_init(&line);
+    ngx_http_agents_buf_addf(&line, "%s: %s%s", protocol->key_header,
+                             protocol->key_prefix, token);
+
+    if (ngx_http_agents_authorize_add(authorize, &line, ngx_strlen(token))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (provider->snowflake.token_type.len == 0) {
+        return NGX_OK;
+    }
+
+    ngx_http_agents_buf_addf(&line,
+                             "X-Snowflake-Authorization-Token-Type: %s",
+                             (char *) provider->snowflake.token_type.data);
+
+    return ngx_http_agents_authorize_add(authorize, &line, 0);
 }
 
 
@@ -83,10 +122,12 @@ ngx_http_agents_authorize_sign(ngx_http_agents_authorize_t *authorize,
     ngx_http_agents_buf_free(&name);
 
     if (rc == -1
-        || ngx_http_agents_authorize_add(authorize, &lines[0]) != NGX_OK
+        || ngx_http_agents_authorize_add(authorize, &lines[0], 0) != NGX_OK
         || (lines[1].len != 0
-            && ngx_http_agents_authorize_add(authorize, &lines[1]) != NGX_OK)
-        || ngx_http_agents_authorize_add(authorize, &lines[2]) != NGX_OK)
+            && ngx_http_agents_authorize_add(authorize, &lines[1],
+                                             ngx_strlen(key.session_token))
+               != NGX_OK)
+        || ngx_http_agents_authorize_add(authorize, &lines[2], 0) != NGX_OK)
     {
         rc = -1;
     }
@@ -99,15 +140,16 @@ ngx_http_agents_authorize_sign(ngx_http_agents_authorize_t *authorize,
 }
 
 
-/* Takes the buffer. */
+/* Takes the buffer; "secret" is how much at the line's end is one. */
 
 static ngx_int_t
 ngx_http_agents_authorize_add(ngx_http_agents_authorize_t *authorize,
-    ngx_http_agents_buf_t *line)
+    ngx_http_agents_buf_t *line, size_t secret)
 {
-    char  *text;
+    char    *text;
+    size_t   len;
 
-    text = ngx_http_agents_buf_take(line, NULL);
+    text = ngx_http_agents_buf_take(line, &len);
 
     if (text == NULL) {
         return NGX_ERROR;
@@ -115,7 +157,47 @@ ngx_http_agents_authorize_add(ngx_http_agents_authorize_t *authorize,
 
     authorize->lines[authorize->n++] = text;
 
+    if (secret != 0) {
+        authorize->secret.data = (u_char *) text + len - secret;
+        authorize->secret.len = secret;
+    }
+
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_agents_authorize_refused(ngx_http_agents_authorize_t *authorize,
+    const ngx_http_agents_provider_t *provider)
+{
+    if (provider->snowflake.keypair != NULL) {
+        ngx_http_agents_keypair_refused(provider->snowflake.keypair,
+                                        (char *) authorize->secret.data,
+                                        authorize->secret.len);
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+void
+ngx_http_agents_authorize_redact(const ngx_http_agents_authorize_t *authorize,
+    ngx_http_agents_buf_t *text)
+{
+    ngx_http_agents_redact(text, (char *) authorize->secret.data,
+                           authorize->secret.len);
+}
+
+
+void
+ngx_http_agents_authorize_redact_conf(
+    const ngx_http_agents_provider_t *provider, ngx_http_agents_buf_t *text)
+{
+    ngx_http_agents_redact(text, (char *) provider->api_key.data,
+                           provider->api_key.len);
+    ngx_http_agents_redact(text, (char *) provider->aws.session_token.data,
+                           provider->aws.session_token.len);
 }
 
 
@@ -130,4 +212,6 @@ ngx_http_agents_authorize_clear(ngx_http_agents_authorize_t *authorize)
         ngx_explicit_memzero(line, ngx_strlen(line));
         free(line);
     }
+
+    ngx_str_null(&authorize->secret);
 }

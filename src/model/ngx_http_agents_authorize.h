@@ -1,7 +1,8 @@
 
 /*
- * How a request says who asks: the header of an API key, or a signature.
- * Made for each attempt, since signatures age.  Event loop.
+ * How a request says who asks: the header of an API key or token, or a
+ * signature.  Made for each attempt, since both age.  Event loop, but for
+ * what says otherwise.
  */
 
 
@@ -19,6 +20,7 @@
 typedef struct {
     char       *lines[NGX_HTTP_AGENTS_AUTHORIZE_LINES];
     ngx_uint_t  n;
+    ngx_str_t   secret;     /* the key or token, within a line; or empty */
 } ngx_http_agents_authorize_t;
 
 
@@ -26,6 +28,22 @@ typedef struct {
 ngx_int_t ngx_http_agents_authorize(ngx_http_agents_authorize_t *authorize,
     const ngx_http_agents_provider_t *provider,
     const ngx_http_agents_model_request_t *request, const ngx_str_t *url);
+
+/*
+ * These were refused: NGX_OK if the next ones are others, NGX_DECLINED where
+ * they are the operator's own.
+ */
+ngx_int_t ngx_http_agents_authorize_refused(
+    ngx_http_agents_authorize_t *authorize,
+    const ngx_http_agents_provider_t *provider);
+
+/* Takes the secret out of a text that quotes the provider. */
+void ngx_http_agents_authorize_redact(
+    const ngx_http_agents_authorize_t *authorize, ngx_http_agents_buf_t *text);
+
+/* Likewise what the configuration has of secrets.  Any thread. */
+void ngx_http_agents_authorize_redact_conf(
+    const ngx_http_agents_provider_t *provider, ngx_http_agents_buf_t *text);
 
 /* Overwrites and frees them. */
 void ngx_http_agents_authorize_clear(ngx_http_agents_authorize_t *authorize);

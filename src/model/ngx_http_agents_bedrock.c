@@ -55,7 +55,8 @@ const ngx_http_agents_protocol_t  ngx_http_agents_bedrock = {
     ngx_http_agents_bedrock_reply_event,
     ngx_http_agents_bedrock_reply_opaque,
     ngx_http_agents_bedrock_fault_read,
-    "bedrock"
+    "bedrock",
+    NULL
 };
 
 

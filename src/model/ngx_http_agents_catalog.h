@@ -12,6 +12,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_agents_keypair.h"
 #include "ngx_http_agents_model.h"
 
 
@@ -22,6 +23,19 @@ typedef struct {
     ngx_str_t                          secret_key;
     ngx_str_t                          session_token;
 } ngx_http_agents_aws_t;
+
+
+/* Who asks Snowflake; NUL terminated. */
+typedef struct {
+    ngx_str_t                          account;
+    ngx_str_t                          user;
+    ngx_str_t                          token_type;  /* empty: not Snowflake */
+    ngx_str_t                          private_key; /* its PEM, while the
+                                                       configuration is read */
+    ngx_http_agents_keypair_t         *keypair;     /* NULL: the token is
+                                                       api_key; what it makes
+                                                       is a worker's own */
+} ngx_http_agents_snowflake_t;
 
 
 typedef struct {
@@ -35,6 +49,7 @@ typedef struct {
     ngx_str_t                          api_key;     /* the key itself; NUL;
                                                        empty: none is sent */
     ngx_http_agents_aws_t              aws;
+    ngx_http_agents_snowflake_t        snowflake;
     ngx_msec_t                         connect_timeout;
     ngx_msec_t                         timeout;
     ngx_uint_t                         retries;

@@ -1,6 +1,7 @@
 
 #include "ngx_http_agents_catalog.h"
 #include "ngx_http_agents_catalog_aws.h"
+#include "ngx_http_agents_catalog_cortex.h"
 #include "ngx_http_agents_secret.h"
 
 
@@ -46,6 +47,9 @@ static ngx_int_t ngx_http_agents_catalog_provider_file(ngx_conf_t *cf,
 static char *ngx_http_agents_catalog_provider_aws(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider);
+static char *ngx_http_agents_catalog_provider_cortex(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider);
 static char *ngx_http_agents_catalog_provider_time(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider);
@@ -82,6 +86,22 @@ static const ngx_http_agents_catalog_key_t
 
     { ngx_string("aws_credentials"),
       ngx_http_agents_catalog_provider_aws,
+      0, 0, 0 },
+
+    { ngx_string("account"),
+      ngx_http_agents_catalog_provider_cortex,
+      0, 0, 0 },
+
+    { ngx_string("token_type"),
+      ngx_http_agents_catalog_provider_cortex,
+      0, 0, 0 },
+
+    { ngx_string("user"),
+      ngx_http_agents_catalog_provider_cortex,
+      0, 0, 0 },
+
+    { ngx_string("private_key"),
+      ngx_http_agents_catalog_provider_cortex,
       0, 0, 0 },
 
     { ngx_string("connect_timeout"),
@@ -230,7 +250,8 @@ ngx_http_agents_catalog_provider_handler(ngx_conf_t *cf, ngx_command_t *dummy,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown key \"%V\" in agents_provider, known are "
                        "protocol, endpoint, api_key, region, "
-                       "aws_credentials, connect_timeout, timeout, retries, "
+                       "aws_credentials, account, token_type, user, "
+                       "private_key, connect_timeout, timeout, retries, "
                        "max_connections, ssl_trusted_certificate and proxy",
                        &value[0]);
 
@@ -252,6 +273,10 @@ ngx_http_agents_catalog_provider_finish(ngx_conf_t *cf,
     }
 
     rv = ngx_http_agents_catalog_aws_finish(cf, provider);
+
+    if (rv == NGX_CONF_OK) {
+        rv = ngx_http_agents_catalog_cortex_finish(cf, provider);
+    }
 
     if (rv != NGX_CONF_OK) {
         if (rv != NGX_CONF_ERROR) {
@@ -532,6 +557,15 @@ ngx_http_agents_catalog_provider_aws(ngx_conf_t *cf,
     return ngx_strcmp(key->name.data, "region") == 0
            ? ngx_http_agents_catalog_aws_region(cf, value, provider)
            : ngx_http_agents_catalog_aws_credentials(cf, value, provider);
+}
+
+
+static char *
+ngx_http_agents_catalog_provider_cortex(ngx_conf_t *cf,
+    const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
+    ngx_http_agents_provider_t *provider)
+{
+    return ngx_http_agents_catalog_cortex(cf, &key->name, value, provider);
 }
 
 

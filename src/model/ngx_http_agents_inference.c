@@ -14,11 +14,6 @@
  * connection that ends in time is used again. */
 #define NGX_HTTP_AGENTS_INFERENCE_LINGER       250
 
-#define NGX_HTTP_AGENTS_INFERENCE_REDACTED     "[api key]"
-
-/* How much of a key gives something away. */
-#define NGX_HTTP_AGENTS_INFERENCE_TAIL         4
-
 
 /*
  * Either an attempt is under way (transfer), or the wait for the next one
@@ -46,6 +41,8 @@ struct ngx_http_agents_inference_s {
     unsigned                                last:1;     /* the attempt ends
                                                            with the deadline */
     unsigned                                streaming:1;
+    unsigned                                renewed:1;  /* credentials were
+                                                           refused once */
 };
 
 
@@ -69,6 +66,8 @@ static void ngx_http_agents_inference_fault(
     ngx_http_agents_inference_t *inference,
     ngx_http_agents_model_fault_e fault, ngx_msec_t wait,
     ngx_http_agents_buf_t *why);
+static void ngx_http_agents_inference_renew(
+    ngx_http_agents_inference_t *inference, ngx_http_agents_buf_t *why);
 static void ngx_http_agents_inference_lacks(
     ngx_http_agents_inference_t *inference, unsigned lacks,
     ngx_http_agents_buf_t *why);
@@ -86,8 +85,6 @@ static void ngx_http_agents_inference_timer_handler(ngx_event_t *ev);
 static void ngx_http_agents_inference_end(
     ngx_http_agents_inference_t *inference,
     ngx_http_agents_inference_status_e status, ngx_http_agents_buf_t *why);
-static size_t ngx_http_agents_inference_tail(const ngx_str_t *key,
-    const char *text, size_t len);
 static void ngx_http_agents_inference_tell(
     ngx_http_agents_inference_t *inference,
     ngx_http_agents_inference_result_t *result);
@@ -371,7 +368,7 @@ ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
                              draft->why.data ? draft->why.data : "");
 
     ngx_http_agents_inference_stream_free(inference);
-    ngx_http_agents_inference_redact(inference->provider, &why);
+    ngx_http_agents_authorize_redact(&inference->authorize, &why);
     ngx_http_agents_inference_fault(inference, fault, 0, &why);
 }
 
@@ -408,7 +405,7 @@ ngx_http_agents_inference_refused(ngx_http_agents_inference_t *inference,
                                                  answer->body_len, &why);
     free(answer->body);
 
-    ngx_http_agents_inference_redact(inference->provider, &why);
+    ngx_http_agents_authorize_redact(&inference->authorize, &why);
 
     lacks = ngx_http_agents_refusal_lacks((int) answer->http_status, why.data);
 
@@ -445,11 +442,37 @@ ngx_http_agents_inference_fault(ngx_http_agents_inference_t *inference,
                                       NGX_HTTP_AGENTS_INFERENCE_FILTERED, why);
         break;
 
+    case NGX_HTTP_AGENTS_FAULT_CREDENTIALS:
+        ngx_http_agents_inference_renew(inference, why);
+        break;
+
     case NGX_HTTP_AGENTS_FAULT_FATAL:
         ngx_http_agents_inference_end(inference,
                                       NGX_HTTP_AGENTS_INFERENCE_FAILED, why);
         break;
     }
+}
+
+
+/* Takes the text over.  Once, at once, and not counted as a retry. */
+
+static void
+ngx_http_agents_inference_renew(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_buf_t *why)
+{
+    if (inference->renewed
+        || ngx_http_agents_authorize_refused(&inference->authorize,
+                                             inference->provider)
+           != NGX_OK)
+    {
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_FAILED, why);
+        return;
+    }
+
+    inference->renewed = 1;
+
+    ngx_http_agents_inference_again(inference, 1, why);
 }
 
 
@@ -511,7 +534,7 @@ ngx_http_agents_inference_lost(ngx_http_agents_inference_t *inference,
         break;
     }
 
-    ngx_http_agents_inference_redact(inference->provider, &why);
+    ngx_http_agents_authorize_redact(&inference->authorize, &why);
 
     if (answer->status == NGX_HTTP_AGENTS_TRANSPORT_FAILED
         || answer->status == NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG)
@@ -555,7 +578,9 @@ ngx_http_agents_inference_again(ngx_http_agents_inference_t *inference,
         wait = ngx_http_agents_inference_backoff(inference->attempts);
     }
 
-    if (inference->attempts > inference->provider->retries || wait >= left) {
+    if (inference->attempts > inference->provider->retries + inference->renewed
+        || wait >= left)
+    {
         ngx_http_agents_inference_end(inference,
                                       NGX_HTTP_AGENTS_INFERENCE_FAILED, why);
         return;
@@ -639,76 +664,6 @@ ngx_http_agents_inference_end(ngx_http_agents_inference_t *inference,
 
     ngx_http_agents_buf_free(why);
     ngx_http_agents_inference_free(inference);
-}
-
-
-/* Providers are known to repeat a key that they refuse. */
-
-void
-ngx_http_agents_inference_redact(const ngx_http_agents_provider_t *provider,
-    ngx_http_agents_buf_t *text)
-{
-    char                   *p, *found;
-    size_t                  len, tail;
-    const ngx_str_t        *key;
-    ngx_http_agents_buf_t   clean;
-
-    key = &provider->api_key;
-
-    if (key->len == 0 || text->len == 0) {
-        return;
-    }
-
-    ngx_http_agents_buf_init(&clean);
-
-    for (p = text->data; /* void */ ; p = found + key->len) {
-
-        found = ngx_strstr(p, key->data);
-        if (found == NULL) {
-            break;
-        }
-
-        ngx_http_agents_buf_add(&clean, p, found - p);
-        ngx_http_agents_buf_adds(&clean, NGX_HTTP_AGENTS_INFERENCE_REDACTED);
-    }
-
-    len = ngx_strlen(p);
-    tail = ngx_http_agents_inference_tail(key, p, len);
-
-    ngx_http_agents_buf_add(&clean, p, len - tail);
-
-    if (tail != 0) {
-        ngx_http_agents_buf_adds(&clean, NGX_HTTP_AGENTS_INFERENCE_REDACTED);
-    }
-
-    ngx_http_agents_buf_free(text);
-    *text = clean;
-}
-
-
-/* How many bytes at the end of a text, which may have been cut there, are the
- * beginning of the key; the marks of a cut count with them. */
-
-static size_t
-ngx_http_agents_inference_tail(const ngx_str_t *key, const char *text,
-    size_t len)
-{
-    size_t  n, marks;
-
-    for (marks = 0; marks < len && text[len - marks - 1] == '.'; marks++) {
-        /* void */
-    }
-
-    for (n = ngx_min(key->len, len - marks);
-         n >= NGX_HTTP_AGENTS_INFERENCE_TAIL;
-         n--)
-    {
-        if (ngx_memcmp(text + len - marks - n, key->data, n) == 0) {
-            return n + marks;
-        }
-    }
-
-    return 0;
 }
 
 

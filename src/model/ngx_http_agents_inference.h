@@ -57,12 +57,5 @@ ngx_http_agents_inference_t *ngx_http_agents_inference_start(
 /* Closes the connection of the attempt in flight. */
 void ngx_http_agents_inference_cancel(ngx_http_agents_inference_t *inference);
 
-/*
- * Takes the provider's key out of a text that quotes the provider, the
- * beginning of one where the text was cut included.  Any thread.
- */
-void ngx_http_agents_inference_redact(
-    const ngx_http_agents_provider_t *provider, ngx_http_agents_buf_t *text);
-
 
 #endif /* _NGX_HTTP_AGENTS_INFERENCE_H_INCLUDED_ */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "ngx_http_agents_anthropic.h"
 #include "ngx_http_agents_bedrock.h"
+#include "ngx_http_agents_cortex.h"
 #include "ngx_http_agents_names.h"
 #include "ngx_http_agents_openai.h"
 
@@ -12,6 +13,7 @@ static const ngx_http_agents_protocol_t *const
 {
     &ngx_http_agents_anthropic,
     &ngx_http_agents_bedrock,
+    &ngx_http_agents_cortex,
     &ngx_http_agents_openai,
     NULL
 };

@@ -98,7 +98,9 @@ typedef enum {
     NGX_HTTP_AGENTS_FAULT_FATAL = 0,    /* do not try again */
     NGX_HTTP_AGENTS_FAULT_RETRY,
     NGX_HTTP_AGENTS_FAULT_CONTEXT,      /* the prompt is too long */
-    NGX_HTTP_AGENTS_FAULT_FILTERED      /* refused by a content filter */
+    NGX_HTTP_AGENTS_FAULT_FILTERED,     /* refused by a content filter */
+    NGX_HTTP_AGENTS_FAULT_CREDENTIALS   /* try again once with new ones, where
+                                           these are not the operator's own */
 } ngx_http_agents_model_fault_e;
 
 
@@ -107,7 +109,7 @@ typedef struct ngx_http_agents_draft_s        ngx_http_agents_draft_t;
 typedef struct ngx_http_agents_draft_block_s  ngx_http_agents_draft_block_t;
 
 
-/* A protocol: openai, and the others to come; a static table. */
+/* A protocol: a static table. */
 typedef struct {
     const char  *name;                  /* as in the directive "protocol" */
 
@@ -147,6 +149,10 @@ typedef struct {
 
     /* AWS's name of the service, where requests may be signed; else NULL */
     const char  *service;
+
+    /* what follows the account in a host's name, where there are accounts;
+     * else NULL */
+    const char  *account_host;
 } ngx_http_agents_protocol_t;
 
 

@@ -59,6 +59,7 @@ const ngx_http_agents_protocol_t  ngx_http_agents_openai = {
     ngx_http_agents_openai_reply_event,
     NULL,
     ngx_http_agents_openai_fault_read,
+    NULL,
     NULL
 };
 

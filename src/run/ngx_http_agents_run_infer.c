@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "ngx_http_agents_authorize.h"
 #include "ngx_http_agents_run.h"
 
 
@@ -367,8 +368,8 @@ ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run)
     ngx_http_agents_answer_clear(&run->answer);
 
     if (run->loop.incident != NULL) {
-        ngx_http_agents_inference_redact(run->model->provider,
-                                         &run->loop.message);
+        ngx_http_agents_authorize_redact_conf(run->model->provider,
+                                              &run->loop.message);
     }
 
     if (run->next == NGX_HTTP_AGENTS_LOOP_FINISH) {

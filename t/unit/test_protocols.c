@@ -22,7 +22,7 @@ static const char *const  stops[] = {
 };
 
 static const char *const  faults[] = {
-    "fatal", "retry", "context", "filtered"
+    "fatal", "retry", "context", "filtered", "credentials"
 };
 
 

@@ -25,6 +25,7 @@ const UNSAYABLE = [
     /^malformed JSON at line/,      // repeated keys, U+0000, depth, 64 bits
     /^is the \w+ of an earlier entry too$/,
     /^differs from the system_prompt beside/,
+    /^a schema must have at most \d+ values in it$/,
     /^must be an integer of at least/,      // 1e17: exact up to 2^53 only
     /^has a (?:host|port|"\[")/, /^has (?:no host|no valid IPv6)/,
     /^has something other than a port/,

@@ -87,6 +87,7 @@ int agentsctl_batch(agentsctl_t *ctl, ngx_http_agents_db_batch_t *batch,
 
 /* The commands; they return what to exit with. */
 
+int agentsctl_check(agentsctl_t *ctl);
 int agentsctl_migrate(agentsctl_t *ctl);
 int agentsctl_schema_normalize(agentsctl_t *ctl);
 int agentsctl_token_create(agentsctl_t *ctl);

@@ -37,6 +37,11 @@ static const agentsctl_command_t  agentsctl_commands[] = {
       { { NULL, NULL, 0 } },
       agentsctl_token_revoke, 0 },
 
+    { "check", NULL, NULL,
+      "read all of the store and say what is not as it has to be",
+      { { NULL, NULL, 0 } },
+      agentsctl_check, 0 },
+
     { "schema", "normalize", NULL,
       "read a tool's JSON Schema from stdin, print it as a model gets it",
       { { NULL, NULL, 0 } },

@@ -34,18 +34,6 @@ sub body {
 }
 
 
-# SQL in the test's store.
-sub sql {
-    my ($sql) = @_;
-    return $t->{postgres}->psql($t->store, $sql) if $t->{postgres};
-    my ($file) = $t->store =~ /^sqlite:(.*)/;
-    open my $in, '|-', 'sqlite3', '-cmd', '.timeout 5000', $file
-        or die "sqlite3: $!\n";
-    print $in $sql;
-    return close $in || die "sqlite3 failed\n";
-}
-
-
 # A text of a million characters, in SQL.
 sub million {
     return $t->{postgres} ? "repeat('x', 1000000)"
@@ -132,7 +120,7 @@ sub messages {
     my $path = "/agents/conversations/$id/messages";
     my $text = million();
 
-    sql(qq{INSERT INTO agents_messages (company_id, user_id, conversation_id,
+    $t->sql(qq{INSERT INTO agents_messages (company_id, user_id, conversation_id,
         sequence_no, part, turn_index, live, created_at, role, run_id, content)
         SELECT 'acme', 'ann', '$id', n, 0, 0, 0, n, 'user', '$id',
         '[{"type":"text","text":"' || $text || '"}]' FROM (}
@@ -183,7 +171,7 @@ sub runs {
     my @ids = map { AgentsTest::uuid() } 1 .. 140;
 
     # in pairs of the same time: then the id decides
-    sql(join '', map { my $at = 1000 + int($_ / 2);
+    $t->sql(join '', map { my $at = 1000 + int($_ / 2);
         "INSERT INTO agents_runs (company_id, user_id, id, conversation_id,
          client_op_key, created_at, $columns)
          SELECT company_id, user_id, '$ids[$_]', conversation_id, '$ids[$_]',
@@ -209,7 +197,7 @@ sub conversations {
     my @made = map { $t->conversation(as => { @as }, name => "c$_") } 1 .. 40;
     my $text = million();
 
-    sql("UPDATE agents_conversations SET system_prompt = $text"
+    $t->sql("UPDATE agents_conversations SET system_prompt = $text"
         . " WHERE user_id = 'large';");
 
     my $list = small('/agents/conversations?per_page=1000', @as);

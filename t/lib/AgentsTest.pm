@@ -433,6 +433,20 @@ sub token {
 }
 
 
+# SQL in the test's store, any statements: the rows, columns split by "|".
+sub sql {
+    my ($self, $sql) = @_;
+    return $self->{postgres}->psql($self->{store}, $sql) if $self->{postgres};
+    my ($file) = $self->{store} =~ /^sqlite:(.*)/;
+    open my $out, '-|', 'sqlite3', '-batch', '-bail', '-cmd',
+        '.timeout 10000', $file, $sql or die "sqlite3: $!\n";
+    my @rows = <$out>;
+    close $out or die "sqlite3 failed: $sql\n";
+    chomp @rows;
+    return wantarray ? @rows : join "\n", @rows;
+}
+
+
 # ---- HTTP ----
 
 sub request {

@@ -12,7 +12,7 @@ use AgentsTest;
 
 my $seed = $ENV{AGENTS_SEED} || (time ^ $$ << 8);
 my $total = $ENV{AGENTS_MUTATIONS} || 800;
-my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+my $json = JSON::PP->new->max_depth(100_000)->utf8->canonical->allow_nonref;
 
 # what no encoder writes stands behind a mark until the text is made
 my @tokens = ('1e400', '-1e400', '9223372036854775807', '9223372036854775808',

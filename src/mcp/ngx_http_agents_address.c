@@ -15,6 +15,7 @@ typedef struct {
 } ngx_http_agents_address_ipv6_t;
 
 
+static int ngx_http_agents_address_translated(const uint8_t *address);
 static int ngx_http_agents_address_within(const uint8_t *address,
     const uint8_t *net, unsigned bits);
 
@@ -116,14 +117,7 @@ ngx_http_agents_address_ipv6_private(const uint8_t address[16])
     size_t                                 i, n;
     const ngx_http_agents_address_ipv6_t  *net;
 
-    /* what a translator or the host's own stack takes to an IPv4 address */
-
-    if (ngx_http_agents_address_within(address,
-                                       ngx_http_agents_address_mapped_net, 96)
-        || ngx_http_agents_address_within(address,
-                                          ngx_http_agents_address_nat64_net,
-                                          96))
-    {
+    if (ngx_http_agents_address_translated(address)) {
         return ngx_http_agents_address_ipv4_private(address + 12);
     }
 
@@ -150,7 +144,7 @@ ngx_http_agents_address_ipv6_private(const uint8_t address[16])
 
 
 int
-ngx_http_agents_address_mapped(const struct sockaddr *sockaddr,
+ngx_http_agents_address_embedded(const struct sockaddr *sockaddr,
     struct sockaddr_in *sin)
 {
     const uint8_t              *address;
@@ -163,10 +157,7 @@ ngx_http_agents_address_mapped(const struct sockaddr *sockaddr,
     sin6 = (const struct sockaddr_in6 *) sockaddr;
     address = (const uint8_t *) &sin6->sin6_addr;
 
-    if (!ngx_http_agents_address_within(address,
-                                        ngx_http_agents_address_mapped_net,
-                                        96))
-    {
+    if (!ngx_http_agents_address_translated(address)) {
         return 0;
     }
 
@@ -176,6 +167,20 @@ ngx_http_agents_address_mapped(const struct sockaddr *sockaddr,
     memcpy(&sin->sin_addr, address + 12, 4);
 
     return 1;
+}
+
+
+/* What a translator or the host's own stack takes to an IPv4 address. */
+
+static int
+ngx_http_agents_address_translated(const uint8_t *address)
+{
+    return ngx_http_agents_address_within(address,
+                                          ngx_http_agents_address_mapped_net,
+                                          96)
+           || ngx_http_agents_address_within(address,
+                                             ngx_http_agents_address_nat64_net,
+                                             96);
 }
 
 

@@ -23,8 +23,9 @@ int ngx_http_agents_address_ipv6_private(const uint8_t address[16]);
 /* The same of a socket's address; any other family is private. */
 int ngx_http_agents_address_private(const struct sockaddr *sockaddr);
 
-/* The IPv4 address that ::ffff:0:0/96 holds, in *sin; 0 if it is none. */
-int ngx_http_agents_address_mapped(const struct sockaddr *sockaddr,
+/* The IPv4 address that ::ffff:0:0/96 or 64:ff9b::/96 holds, in *sin, with
+ * the port; 0 if it is none of these. */
+int ngx_http_agents_address_embedded(const struct sockaddr *sockaddr,
     struct sockaddr_in *sin);
 
 

@@ -219,7 +219,7 @@ ngx_http_agents_egress_check_url(const ngx_array_t *rules,
 {
     ngx_int_t                             rc;
     ngx_str_t                             host;
-    ngx_uint_t                            i;
+    ngx_uint_t                            i, allowed, denied;
     ngx_sockaddr_t                        address;
     const ngx_http_agents_egress_rule_t  *rule;
 
@@ -236,18 +236,29 @@ ngx_http_agents_egress_check_url(const ngx_array_t *rules,
     ngx_http_agents_egress_host(url, &host);
 
     rule = rules->elts;
+    allowed = 0;
+    denied = 0;
 
     for (i = 0; i < rules->nelts; i++) {
 
         rc = ngx_http_agents_egress_match_name(&rule[i], &host);
 
-        if (rc == NGX_OK) {
-            return rule[i].allow ? NGX_OK : NGX_DECLINED;
+        if (rc == NGX_AGAIN) {
+            allowed |= rule[i].allow;
+            denied |= !rule[i].allow;
         }
 
-        if (rc == NGX_AGAIN) {
-            return NGX_AGAIN;
+        if (rc != NGX_OK) {
+            continue;
         }
+
+        /* whatever the rules before it say of an address, if they agree */
+
+        if (rule[i].allow) {
+            return denied ? NGX_AGAIN : NGX_OK;
+        }
+
+        return allowed ? NGX_AGAIN : NGX_DECLINED;
     }
 
     return NGX_AGAIN;
@@ -261,16 +272,16 @@ ngx_http_agents_egress_check_address(const ngx_array_t *rules,
     ngx_int_t                             rc;
     ngx_str_t                             host;
     ngx_uint_t                            i, private;
+    struct sockaddr                      *inner;
     struct sockaddr_in                    sin;
     const ngx_http_agents_egress_rule_t  *rule;
 
     private = ngx_http_agents_address_private(sockaddr);
 
-    /* rules for IPv4 networks hold for addresses mapped into IPv6 too */
+    /* rules for IPv4 networks hold for what is connected to through IPv6 too */
 
-    if (ngx_http_agents_address_mapped(sockaddr, &sin)) {
-        sockaddr = (struct sockaddr *) &sin;
-    }
+    inner = ngx_http_agents_address_embedded(sockaddr, &sin)
+            ? (struct sockaddr *) &sin : sockaddr;
 
     if (rules != NULL) {
 
@@ -287,6 +298,13 @@ ngx_http_agents_egress_check_address(const ngx_array_t *rules,
                                                           private);
             }
 
+            if (rc == NGX_DECLINED && inner != sockaddr
+                && rule[i].kind == NGX_HTTP_AGENTS_EGRESS_CIDR)
+            {
+                rc = ngx_http_agents_egress_match_address(&rule[i], inner,
+                                                          private);
+            }
+
             if (rc == NGX_OK) {
                 return rule[i].allow ? NGX_OK : NGX_DECLINED;
             }
@@ -294,13 +312,6 @@ ngx_http_agents_egress_check_address(const ngx_array_t *rules,
     }
 
     return private ? NGX_DECLINED : NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_http_agents_egress_private(struct sockaddr *sockaddr)
-{
-    return ngx_http_agents_address_private(sockaddr);
 }
 
 

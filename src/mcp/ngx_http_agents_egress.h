@@ -45,13 +45,10 @@ char *ngx_http_agents_egress_rule(ngx_conf_t *cf, ngx_array_t **rules,
 ngx_int_t ngx_http_agents_egress_check_url(const ngx_array_t *rules,
     const ngx_http_agents_url_t *url);
 
-/* One address: NGX_OK or NGX_DECLINED. */
+/* One address: NGX_OK or NGX_DECLINED.  A rule for an IPv4 network holds for
+ * the IPv6 forms that are taken to it (mapped, NAT64), too. */
 ngx_int_t ngx_http_agents_egress_check_address(const ngx_array_t *rules,
     const ngx_http_agents_url_t *url, struct sockaddr *sockaddr);
-
-/* Whether an address is not global: private, loopback, link-local, CGNAT,
- * unique-local, mapped, NAT64, metadata, documentation, multicast, ... */
-ngx_uint_t ngx_http_agents_egress_private(struct sockaddr *sockaddr);
 
 
 #endif /* _NGX_HTTP_AGENTS_EGRESS_H_INCLUDED_ */

@@ -20,6 +20,7 @@ static int ngx_http_agents_url_port(ngx_http_agents_url_t *url,
 static int ngx_http_agents_url_name(const char *host, size_t len,
     const char **why);
 static int ngx_http_agents_url_numeric(const char *host, size_t len);
+static int ngx_http_agents_url_loopback(const char *host, size_t len);
 static int ngx_http_agents_url_ipv4(ngx_http_agents_url_t *url);
 static const char *ngx_http_agents_url_number(const char *p, const char *end,
     uint64_t *number);
@@ -187,6 +188,11 @@ ngx_http_agents_url_authority(ngx_http_agents_url_t *url, const char **why)
                    "number";
             return -1;
         }
+
+    } else if (ngx_http_agents_url_loopback(url->host, url->host_len)) {
+        url->is_ipv4 = 1;
+        url->address[0] = 127;
+        url->address[3] = 1;
     }
 
     return 0;
@@ -321,6 +327,21 @@ ngx_http_agents_url_numeric(const char *host, size_t len)
     }
 
     return 1;
+}
+
+
+/* "localhost" and what is below it are this machine to everyone (RFC 6761). */
+
+static int
+ngx_http_agents_url_loopback(const char *host, size_t len)
+{
+    size_t  n;
+
+    n = sizeof("localhost") - 1;
+
+    return len >= n
+           && strncasecmp(host + len - n, "localhost", n) == 0
+           && (len == n || host[len - n - 1] == '.');
 }
 
 

@@ -18,7 +18,8 @@ typedef struct {
     unsigned      https:1;
     unsigned      explicit_port:1;
     unsigned      is_ipv4:1;        /* the host is an IPv4 literal, in any of
-                                       the spellings that inet_aton takes */
+                                       the spellings that inet_aton takes, or
+                                       localhost: 127.0.0.1 */
     unsigned      is_ipv6:1;        /* in brackets */
     const char   *authority;        /* host[:port], as written */
     size_t        authority_len;

@@ -66,31 +66,49 @@ is_private(const char *text)
 
 
 static void
-mapped(void)
+embedded(void)
 {
     char                 text[INET_ADDRSTRLEN];
+    size_t               i;
     struct sockaddr_in   sin;
     struct sockaddr_in6  sin6;
+
+    static const char *const  forms[] = {
+        "::ffff:10.1.2.3", "64:ff9b::10.1.2.3"
+    };
+
+    static const char *const  others[] = {
+        "::10.1.2.3", "64:ff9b:1::10.1.2.3", "2002:a01:203::",
+        "::ffff:0:10.1.2.3", "2001:db8::10.1.2.3"
+    };
 
     memset(&sin6, 0, sizeof(sin6));
     sin6.sin6_family = AF_INET6;
     sin6.sin6_port = htons(80);
-    inet_pton(AF_INET6, "::ffff:10.1.2.3", &sin6.sin6_addr);
 
-    unit(ngx_http_agents_address_mapped((struct sockaddr *) &sin6, &sin),
-         "a mapped address is seen");
+    for (i = 0; i < sizeof(forms) / sizeof(char *); i++) {
+        memset(&sin, 0, sizeof(sin));
+        inet_pton(AF_INET6, forms[i], &sin6.sin6_addr);
 
-    inet_ntop(AF_INET, &sin.sin_addr, text, sizeof(text));
-    unit_text(text, "10.1.2.3", "as the address that it stands for");
-    unit(sin.sin_family == AF_INET && sin.sin_port == htons(80),
-         "with its port");
+        unit(ngx_http_agents_address_embedded((struct sockaddr *) &sin6, &sin),
+             "%s has an IPv4 address in it", forms[i]);
 
-    unit(!ngx_http_agents_address_mapped((struct sockaddr *) &sin, &sin),
-         "an IPv4 address is not mapped");
+        inet_ntop(AF_INET, &sin.sin_addr, text, sizeof(text));
+        unit_text(text, "10.1.2.3", "the one that it stands for");
+        unit(sin.sin_family == AF_INET && sin.sin_port == htons(80),
+             "with its port");
+    }
 
-    inet_pton(AF_INET6, "64:ff9b::10.1.2.3", &sin6.sin6_addr);
-    unit(!ngx_http_agents_address_mapped((struct sockaddr *) &sin6, &sin),
-         "a translated address is not mapped");
+    unit(!ngx_http_agents_address_embedded((struct sockaddr *) &sin, &sin),
+         "an IPv4 address has none");
+
+    for (i = 0; i < sizeof(others) / sizeof(char *); i++) {
+        inet_pton(AF_INET6, others[i], &sin6.sin6_addr);
+        unit(!ngx_http_agents_address_embedded((struct sockaddr *) &sin6,
+                                               &sin),
+             "%s has none that rules look at", others[i]);
+        unit(is_private(others[i]) == 1, "and is private");
+    }
 }
 
 
@@ -115,7 +133,7 @@ main(void)
     unit(ngx_http_agents_address_private(&other) == 1,
          "any other family is private");
 
-    mapped();
+    embedded();
 
     return unit_done();
 }

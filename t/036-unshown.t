@@ -1,0 +1,178 @@
+# What the platform and a provider keep between them is shown to nobody: signed
+# reasoning, which goes back as it came, the tool that stands in for a format,
+# the request to mend an answer, and names that a provider would not take.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AgentsTest;
+
+my $SCHEMA = { type => 'object', required => [ 'n' ],
+               properties => { n => { type => 'integer' } } };
+my @SIGNED = ({ type => 'thinking', thinking => 'three of them, secretly',
+                signature => 'c2lnbmVk+/==' },
+              { type => 'redacted_thinking', data => 'aGlkZGVu' });
+
+for my $m (AgentsTest->matrix) {
+    my $on = "on $m->{name}";
+    my $t = AgentsTest->new(%$m,
+        http => 'agents_provider thinker { protocol anthropic;'
+                . ' endpoint http://127.0.0.1:%MOCK%/thinker; api_key k; }',
+        plane => 'model thinker provider=thinker max_tokens=9000 no_stream;'
+                 . ' model plain provider=scripted id=scripted'
+                 . ' max_tokens=9000 no_native_format;',
+        handlers => {
+            '/thinker' => \&thinker,
+            '/odd' => AgentsTest::Mcp::handler(
+                tools => [ { name => 'by day.of/week',
+                             inputSchema => { type => 'object' } } ],
+                call => sub { select undef, undef, undef, 0.3;
+                    { content => [ { type => 'text', text => 'ok' } ] } }),
+        })->start;
+
+    subtest "signed reasoning $on" => sub { reasoning($t) };
+    subtest "a tool in place of a format $on" => sub { stand_in($t) };
+    subtest "a request to mend $on" => sub { mended($t) };
+    subtest "an odd name $on" => sub { odd_name($t) };
+    $t->clean("$m->{name}: no error logged");
+}
+
+done_testing;
+
+
+# Thinks before each reply: calls a tool once in a turn of the user, then ends.
+sub thinker {
+    my ($req) = @_;
+    my @messages = @{$req->{json}{messages}};
+    my $called = grep { ref $_->{content} eq 'ARRAY'
+                        && grep { $_->{type} eq 'tool_result' }
+                           @{$_->{content}} } @messages;
+    my $calls = $req->{json}{tools} && !$called;
+    return { json => { type => 'message', role => 'assistant',
+        content => [ @SIGNED, $calls
+            ? { type => 'tool_use', id => 'toolu_1', name => 'mcp-slow',
+                input => { seconds => 0.3 } }
+            : { type => 'text', text => 'said' } ],
+        stop_reason => $calls ? 'tool_use' : 'end_turn',
+        usage => { input_tokens => 1, output_tokens => 1 } } };
+}
+
+
+# The run at its end, and all that was ever shown of it meanwhile.
+sub watched {
+    my ($t, $c, $text) = @_;
+    my $path = "/agents/runs/" . $t->run($c, $text)->{id};
+    my (@seen, $run);
+
+    $t->wait_for(30, sub {
+        my $answer = $t->get($path);
+        $run = $answer->{json};
+        push @seen, $answer->{content};
+        return $run->{status} !~ /^(?:pending|running)$/;
+    }) or die "the run does not end\n";
+    for my $of ("$c->{id}/messages", "$c->{id}/runs", $c->{id}) {
+        push @seen, $t->get("/agents/conversations/$of")->{content};
+    }
+    return ($run, join "\n", @seen);
+}
+
+
+sub blocks { return map { @{$_->{content_blocks}} } @{$_[0]} }
+
+
+sub reasoning {
+    my ($t) = @_;
+    my $c = $t->conversation(model => 'thinker', mcp => '');
+    my ($run, $seen) = watched($t, $c, 'think');
+    is $run->{final_text}, 'said', 'an answer'
+        or diag explain $run->{error};
+    like $seen, qr/"turn_index":0/, 'a turn was seen live';
+    unlike $seen, qr/secretly|c2lnbmVk|aGlkZGVu|thinking|opaque/,
+           'nothing of its thoughts was';
+    is_deeply [ map { $_->{type} } blocks($t->messages($c)) ],
+              [ qw(text tool_use tool_result text) ], 'nor are they messages';
+
+    $t->finished($t->run($t->reread($c), 'go on'));
+    my @asked = map { $_->{json} } @{$t->mock->requests('/thinker')};
+    is scalar @asked, 3, 'three inferences';
+    for my $of ([ $asked[1], 1, 'in the same run' ],
+                [ $asked[2], 1, 'in the next one' ],
+                [ $asked[2], 3, 'also with the answer' ]) {
+        my ($asked, $at, $when) = @$of;
+        is_deeply [ @{$asked->{messages}[$at]{content}}[0, 1] ], \@SIGNED,
+                  "the model gets them back as they were, $when";
+    }
+    return;
+}
+
+
+sub stand_in {
+    my ($t) = @_;
+    my $c = $t->conversation(model => 'plain', mcp => '',
+                             output_format_schema => $SCHEMA);
+    $t->mock->forget;
+    my ($run, $seen) = watched($t, $c, script(
+        { tools => [ [ 'mcp-slow', { seconds => 0.3 } ] ] },
+        { tools => [ [ 'final_answer-json', { n => 7 }, 'f1' ] ] }));
+    is_deeply $run->{final_structured_output}, { n => 7 }, 'an answer'
+        or diag explain $run;
+    is $run->{final_text}, undef, 'no text';
+    my ($asked) = grep { $_->{path} =~ /completions/ } @{$t->mock->requests};
+    ok +(grep { $_->{function}{name} eq 'final_answer-json' }
+         @{$asked->{json}{tools}}), 'the model was offered the tool';
+
+    # the script itself names it, in the user's own words
+    my $words = JSON::PP->new->allow_nonref->encode($run->{payload}{text});
+    $seen =~ s/\Q$words\E//g;
+    like $seen, qr/"turn_index":0/, 'a turn was seen live';
+    unlike $seen, qr/final_answer|"f1"/, 'the tool was not';
+    my @blocks = blocks($t->messages($c));
+    is_deeply [ map { $_->{type} } @blocks ],
+              [ qw(text tool_use tool_result text) ], 'no call of it';
+    is_deeply JSON::PP::decode_json($blocks[-1]{text}), { n => 7 },
+              'one text block of JSON';
+    return;
+}
+
+
+sub mended {
+    my ($t) = @_;
+    my $c = $t->conversation(mcp => '', output_format_schema => $SCHEMA);
+    my ($run, $seen) = watched($t, $c, script(
+        { tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
+        { text => '{"n": "seventeen-and-wrong"}', delay => 0.2 },
+        { text => '{"n": 17}', delay => 0.2 }));
+    is_deeply $run->{final_structured_output}, { n => 17 }, 'an answer'
+        or diag explain $run;
+    is $run->{iterations_used}, 3, 'with a repair turn';
+
+    my $words = JSON::PP->new->allow_nonref->encode($run->{payload}{text});
+    $seen =~ s/\Q$words\E//g;
+    unlike $seen, qr/seventeen|does not match/, 'which was never seen';
+    is_deeply [ map { $_->{role} } @{$t->messages($c)} ],
+              [ qw(user assistant tool assistant) ], 'nor is it a message';
+    return;
+}
+
+
+# Live, in the messages and in a run: the server's own name.
+sub odd_name {
+    my ($t) = @_;
+    my $c = $t->conversation(mcp_servers => [
+        { alias => 'odd', url => $t->mock->url('/odd') } ]);
+    $t->mock->forget;
+    $t->finished($t->run($c, 'what is there?'));
+    my ($asked) = grep { $_->{path} =~ /completions/ } @{$t->mock->requests};
+    my $wire = $asked->{json}{tools}[0]{function}{name};
+    like $wire, qr/^[A-Za-z0-9_-]{1,64}$/, 'a name for the provider';
+
+    my ($run, $seen) = watched($t, $t->reread($c), script(
+        { tools => [ [ $wire, {}, 'o1' ] ] }, { text => 'done' }));
+    is $run->{final_text}, 'done', 'called by it';
+    my @names = $seen =~ /"name":"(odd-[^"]*)"/g;
+    cmp_ok scalar @names, '>', 1, 'it was seen live, and in the messages';
+    is_deeply [ grep { $_ ne 'odd-by day.of/week' } @names ], [],
+              'always by its own';
+    return;
+}

@@ -31,6 +31,8 @@ $t->{http_client} = HTTP::Tiny->new(keep_alive => 0, timeout => 70);
 $t->allow(qr/client intended to send too large body/);
 $t->start;
 
+cmp_ok @{table('bad_conversations')} + @{table('bad_runs')}, '>=', 150,
+       'as many bad bodies as were promised';
 bad_conversations();
 bad_runs();
 deep();

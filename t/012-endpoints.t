@@ -106,6 +106,7 @@ sub names {
                   [ '', undef ], [ 'again', 'again' ], [ undef, undef ]) {
         my ($name, $is) = @$case;
         my $before = $t->get($path);
+        my $run_before = $t->get("/agents/runs/$run->{id}");
         my $answer = $t->patch($path, { name => $name });
         my $label = defined $name ? '"' . length($name) . '"' : 'null';
 
@@ -119,8 +120,10 @@ sub names {
         is_deeply $got->{json}, $answer->{json}, 'as GET has it';
         is $got->{headers}{etag}, $answer->{headers}{etag}, 'with its tag';
         isnt $got->{headers}{etag}, $before->{headers}{etag}, 'a new one';
-        is $t->get("/agents/runs/$run->{id}")->{json}{live}{current_name},
-           $is, 'a run has it, too';
+        my $run_now = $t->get("/agents/runs/$run->{id}");
+        is $run_now->{json}{live}{current_name}, $is, 'a run has it, too';
+        isnt $run_now->{headers}{etag}, $run_before->{headers}{etag},
+             'and a new tag by it';
     }
 
     my $before = $t->get($path);

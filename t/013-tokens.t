@@ -42,13 +42,15 @@ sub permissions {
     my @reads = ('/agents/conversations',
                  "/agents/conversations/$conversation->{id}",
                  "/agents/conversations/$conversation->{id}/messages",
+                 '/agents/models',
+                 "/agents/conversations/$conversation->{id}/runs?page=1",
                  '/agents/runs/x');
     my @writes = ([ '/agents/conversations', $t->conversation_body ],
                   [ "/agents/conversations/$conversation->{id}/runs",
                     $t->run_body($conversation, 'hello') ]);
 
     for my $path (@reads) {
-        my $wanted = $path =~ /runs/ ? 404 : 200;
+        my $wanted = $path =~ /x$/ ? 404 : 200;
         is $t->get($path, permissions => [ 'read' ])->{status}, $wanted,
            "GET $path takes read";
         forbidden($t->get($path, permissions => [ 'write' ]), 'read',
@@ -63,6 +65,17 @@ sub permissions {
         my $answer = $t->post($path, $body, permissions => [ 'write' ]);
         like $answer->{status}, qr/^20[12]$/, "POST $path takes write";
         $t->finished($answer->{json}) if $path =~ /runs/;
+    }
+    my $spare = $t->conversation;
+    for ([ 'PATCH', "/agents/conversations/$spare->{id}", {}, 200 ],
+         [ 'POST', '/agents/runs/x/cancel', undef, 404 ],
+         [ 'DELETE', "/agents/conversations/$spare->{id}", undef, 204 ]) {
+        my ($method, $path, $body, $wanted) = @$_;
+        forbidden($t->request($method, $path, $body,
+                              permissions => [ 'read' ]), 'write',
+                  "$method $path");
+        is $t->request($method, $path, $body, permissions => [ 'write' ])
+             ->{status}, $wanted, "$method $path takes write";
     }
     return;
 }

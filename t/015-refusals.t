@@ -19,6 +19,7 @@ for my $store (AgentsTest->stores) {
     subtest "one after the other, $store" => sub { order($t) };
     subtest "a state before a configuration, $store" => sub { state($t) };
     subtest "a replay before all of it, $store" => sub { replay($t) };
+    subtest "an id of any version, $store" => sub { any_version($t) };
     subtest "the bound on runs comes last, $store" => sub { bound($t) };
     subtest "every field, again, $store" => sub { again($t) };
     subtest "null is nothing, $store" => sub { nulls($t) };
@@ -178,6 +179,33 @@ sub replay {
         is_refused($t->post($path, { %$body, expected_version => 9,
                                      %$change }),
                    422, 'idempotency-mismatch', $name);
+    }
+    return;
+}
+
+
+# A client_op_id is compared in lower case and shown as it was sent.
+sub any_version {
+    my ($t) = @_;
+    my $c = $t->conversation;
+    for my $id ('C232AB00-9414-11EC-B3C8-9F6BDECED846',
+                '5df41881-3aed-3515-88a7-2f4a814cf09e',
+                '00000000-0000-0000-0000-000000000000',
+                'FFFFFFFF-ffff-FFFF-ffff-FFFFFFFFFFFF',
+                '019a1443-806C-7d9a-a4fd-6a5586bfe20f') {
+        my $body = $t->run_body($c, 'x', client_op_id => $id);
+        my $run = $t->post(runs_of($c), $body);
+        is $run->{status}, 202, "$id is taken" or diag $run->{content};
+        is $run->{json}{client_op_id}, $id, 'and shown as it is';
+        for my $again (lc $id, uc $id) {
+            my $answer = $t->post(runs_of($c),
+                                  { %$body, client_op_id => $again });
+            is_deeply [ $answer->{status}, @{$answer->{json}}{qw(id
+                        client_op_id)} ], [ 202, $run->{json}{id}, $id ],
+                      "$again is the same";
+        }
+        $t->finished($run->{json});
+        $c = $t->reread($c);
     }
     return;
 }

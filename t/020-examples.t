@@ -154,6 +154,12 @@ BODY
             $run->{id} ],
           [ 2, 'assistant', [ { type => 'text', text => '4' } ],
             $run->{id} ] ], 'the messages';
+    for (@turns) {
+        is_deeply [ sort keys %$_ ], [ qw(content_blocks created_at role run_id
+                                          sequence_no) ], 'the whole of each';
+        like $_->{created_at}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/,
+             'created_at';
+    }
     is $t->reread($c)->{version}, 2, 'version 2';
 
     my $prompt = prompt($t);

@@ -267,5 +267,8 @@ sub changed {
     $run = $t->finished($t->run($plain, 'x'));
     is $run->{effective_config}{max_iterations}, 2,
        'a default above a new ceiling is lowered';
+    my $new = create(max_iterations => undef);
+    is $new->{json}{defaults}{max_iterations}, 2,
+       'in a new conversation, too';
     return;
 }

@@ -19,6 +19,7 @@ for my $m (AgentsTest->matrix) {
     subtest "a mixed turn on $store" => sub { mixed($t) };
     subtest "the name on $store" => sub { name($t) };
     subtest "hand-over on $store" => sub { hand_over($t, $_) for 1 .. 6 };
+    subtest "hand-over of slow tools on $store" => sub { slow_hand_over($t) };
     $t->clean("$store: no error logged");
 }
 
@@ -175,16 +176,33 @@ sub name {
 }
 
 
-# Polls as fast as it can.  What was live once and is not any more has to be in
-# the messages that are asked for after that.
 sub hand_over {
     my ($t, $round) = @_;
-    my $c = $t->conversation(mcp => '');
-    my $run = $t->run($c, script(
-        map({ my $n = $_; { tools => [ map { echo("r$round-$n-$_") }
-                                       1 .. 3 ] } } 1 .. 3),
-        { text => 'done' }));
+    watch($t, 18, map({ my $n = $_; { tools => [ map { echo("r$round-$n-$_") }
+                                                 1 .. 3 ] } } 1 .. 3));
+    return;
+}
 
+
+# Calls that take their time, one after the other and side by side; the last
+# turn is that of a run which then waits for its caller.
+sub slow_hand_over {
+    my ($t) = @_;
+    watch($t, 12, map { my $n = $_; { tools => [
+        slow("a$n", 0.2), slow("b$n", 0.3) ] } } 1 .. 3);
+    watch($t, 5, { tools => [ slow('c', 0.3) ] },
+          { tools => [ slow('d', 0.3), [ 'ask', {}, 'e' ] ] });
+    return;
+}
+
+
+# Polls as fast as it can.  What was live once and is not any more has to be in
+# the messages that are asked for after that.
+sub watch {
+    my ($t, $blocks, @script) = @_;
+    my $c = $t->conversation(mcp => '', tools => [ { name => 'ask',
+        input_schema => { type => 'object' } } ]);
+    my $run = $t->run($c, script(@script, { text => 'done' }));
     my (%seen, @missing);
     my ($polls, $now) = (0, undef);
     my $end = time + 20;
@@ -200,8 +218,10 @@ sub hand_over {
         @seen{keys %live} = values %live;
         last if is_terminal($now);
     }
-    is $now->{status}, 'completed', 'completed';
+    is $now->{status}, (grep { $_ eq 'tool_use e' } keys %seen)
+                       ? 'requires_action' : 'completed', 'it ends well';
+    ok scalar(keys %seen), 'turns were seen';
     is_deeply \@missing, [], "in $polls polls nothing is missing";
-    is scalar(ids($t->messages($c))), 18, 'all are messages now';
+    is scalar(ids($t->messages($c))), $blocks, 'all are messages now';
     return;
 }

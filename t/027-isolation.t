@@ -6,13 +6,15 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
+use AgentsTest::Metrics;
 
 my @OTHERS = ({ user => 'bob' }, { user => 'ann', company => 'rival' },
               { user => 'ANN' }, { user => 'ann', company => 'acme ' });
 
 for my $m (AgentsTest->matrix) {
     my $store = $m->{name};
-    my $t = AgentsTest->new(%$m)->start;
+    my $t = AgentsTest->new(%$m, server =>
+        'location = /metrics { agents_metrics; }')->start;
     my $c = $t->conversation(name => 'secret', tools => [ { name => 'ask',
         input_schema => { type => 'object' } } ]);
     my $run = $t->finished($t->run($c, script({ tools => [ [ 'ask', {},
@@ -26,6 +28,7 @@ for my $m (AgentsTest->matrix) {
         subtest "lists of $name on $store" => sub { lists($t, $c, $who) };
     }
     subtest "malformed ids on $store" => sub { malformed($t) };
+    subtest "one way to a 404 on $store" => sub { one_way($t, $c, $run) };
     subtest "permissions on $store" => sub { permissions($t, $c, $run) };
     subtest "the owner on $store" => sub { owner($t, $c, $run) };
     $t->clean("$store: no error logged");
@@ -132,6 +135,43 @@ sub malformed {
         is_deeply without($got->{json}, qw(instance log_id)),
                   without($never->{json}, qw(instance log_id)),
                   'as for a missing one';
+    }
+    return;
+}
+
+
+# Each of these costs the same reads of the store, and no write.
+sub one_way {
+    my ($t, $c, $run) = @_;
+    my $reads = sub {
+        my ($values) = AgentsTest::Metrics::read(
+            $t->get('/metrics', token => undef)->{content});
+        my $n = 0;
+        $n += $values->{$_} for grep { /^agents_store_batches_total\{kind="read"/ }
+                                keys %$values;
+        return $n;
+    };
+    my @paths = ([ GET => '/agents/conversations/%s', $c->{id} ],
+                 [ GET => '/agents/conversations/%s/messages', $c->{id} ],
+                 [ GET => '/agents/conversations/%s/runs', $c->{id} ],
+                 [ GET => '/agents/runs/%s', $run->{id} ],
+                 [ POST => '/agents/conversations/%s/runs', $c->{id} ]);
+    my @bob = (user => 'bob');
+    $t->get('/agents/conversations', @bob);
+
+    for (@paths) {
+        my ($method, $path, $id) = @$_;
+        my $body = $method eq 'POST' ? $t->run_body($c, 'x') : undef;
+        my @cost = map {
+            my $before = $reads->();
+            for my $n (1 .. 3) {
+                is $t->request($method, sprintf($path, $_), $body, @bob)
+                     ->{status}, 404, "$method $path: 404";
+            }
+            $reads->() - $before;
+        } $id, uuid(), 'x';
+        is_deeply [ @cost[1, 2] ], [ @cost[0, 0] ],
+                  "the same for another's, for none, for no id: $cost[0]";
     }
     return;
 }

@@ -13,7 +13,8 @@ my $down = AgentsTest::free_port();
 my $t = AgentsTest->new(
     location => 'agents_inference_timeout 4s;',
     provider => 'retries 1;',
-    handlers => { '/huge' => sub { { body => '{"choices": [{"message": {"content": "'
+    handlers => { '/thrice' => sub { { status => 503, body => 'busy' } },
+                  '/huge' => sub { { body => '{"choices": [{"message": {"content": "'
                     . 'x' x 20_000_000 . '"}}]}' } },
                   '/endless' => sub { { chunks => [
                     map { [ 0, 'x' x 1_000_000 ] } 1 .. 40 ] } } },
@@ -23,9 +24,11 @@ my $t = AgentsTest->new(
         [ down => "http://127.0.0.1:$down/v1" ],
         [ huge => 'http://127.0.0.1:%MOCK%/huge/v1' ],
         [ endless => 'http://127.0.0.1:%MOCK%/endless/v1' ],
-        [ quick => 'http://127.0.0.1:%MOCK%/v1' ]),
+        [ quick => 'http://127.0.0.1:%MOCK%/v1' ])
+        . 'agents_provider thrice { protocol openai; retries 2;'
+        . ' endpoint http://127.0.0.1:%MOCK%/thrice/v1; api_key test-key; }',
     plane => join("\n", map { "model $_ provider=$_ id=$_ max_tokens=1000;" }
-                        qw(down huge endless quick)))->start;
+                        qw(down huge endless quick thrice)))->start;
 $t->wait_for(5, sub { $t->workers == 2 });
 my @workers = $t->workers;
 
@@ -78,9 +81,11 @@ my %failing = (
 my %runs = map { $_ => start("fault: $_", $failing{$_}[0]) } keys %failing;
 my %model = map { $_ => start("model $_", {}, model => $_) }
             qw(down huge endless);
+my @thrice = map { start("model thrice $_", {}, model => 'thrice') } 1 .. 4;
 
 subtest 'passing faults' => \&passing;
 subtest 'Retry-After' => \&retry_after;
+subtest 'longer and longer' => \&backoff;
 subtest "a run that fails: $_" => sub { fails($_) } for sort keys %failing;
 subtest 'a provider that is down' => sub { model_fails('down', qr/reach/) };
 subtest 'a body without end' => sub { model_fails($_, qr/MiB/)
@@ -179,6 +184,28 @@ sub retry_after {
     my @asked = asked($run);
     my $pause = $asked[1]{at} - $asked[0]{at};
     ok $pause >= 1.9 && $pause < 3, "after what it asked for: $pause s";
+    return;
+}
+
+
+# Each pause is twice the one before, less up to a quarter that chance decides.
+sub backoff {
+    is $t->finished($_->[1], 15)->{error}{type}, 'AgentLoopInferenceFailed',
+       'three attempts are not enough' for @thrice;
+    is scalar @{$t->mock->requests('/thrice')}, 3 * @thrice, 'there were three';
+
+    my %waits;
+    my $log = $t->log;
+    push @{$waits{$1}}, $2 while $log =~
+        /"thrice": attempt (\d+) failed, again in (\d+) ms/g;
+    is_deeply [ map { scalar @{$waits{$_} || []} } 1 .. 3 ],
+              [ scalar @thrice, scalar @thrice, 0 ], 'with a pause between';
+    is_deeply [ grep { $_ < 375 || $_ > 500 } @{$waits{1}} ], [],
+              "the first: @{$waits{1}} ms";
+    is_deeply [ grep { $_ < 750 || $_ > 1000 } @{$waits{2}} ], [],
+              "the second: @{$waits{2}} ms";
+    my %all = map { $_ => 1 } @{$waits{1}}, @{$waits{2}};
+    cmp_ok scalar keys %all, '>', 2, 'they differ';
     return;
 }
 

@@ -18,6 +18,7 @@ for my $store (AgentsTest->stores) {
     subtest "long messages on $store" => \&messages;
     subtest "a long list of runs on $store" => \&runs;
     subtest "large conversations on $store" => \&conversations;
+    subtest "conversations of one moment on $store" => \&one_moment;
     $t->clean("$store: nginx stopped, no error logged");
 }
 
@@ -182,6 +183,13 @@ sub runs {
         int($b / 2) <=> int($a / 2) || $ids[$b] cmp $ids[$a] } 0 .. 139);
     my $list = body("$path?per_page=1000");
     is_deeply [ $list =~ /\{"id":"([^"]+)/g ], \@order, 'all, in order';
+    for my $query ('', '?page=1', '?per_page=50') {
+        is_deeply [ body($path . $query) =~ /\{"id":"([^"]+)/g ],
+                  [ @order[0 .. 49] ], "50 of them: $query";
+    }
+    like body("$path?page=3"), qr/^\{"prev_page":2,"current_page":3,
+         "next_page":null,"total_records":141,"total_pages":3,/x,
+         'which makes three pages';
     for (1 .. 3) {
         is_deeply [ body("$path?per_page=67&page=$_") =~ /\{"id":"([^"]+)/g ],
             [ grep { defined } @order[67 * ($_ - 1) .. 67 * $_ - 1] ],
@@ -208,5 +216,26 @@ sub conversations {
     is_deeply [ small('/agents/conversations?per_page=5&page=2', @as)
                 =~ /"name":"(c\d+)"/g ], [ map { "c$_" } reverse 31 .. 35 ],
               'a page of it';
+    return;
+}
+
+
+# More than a page of them, of two moments: then the id decides.
+sub one_moment {
+    my @as = (user => 'moment');
+    my $path = '/agents/conversations';
+    my @ids = sort map { $t->conversation(as => { @as })->{id} } 1 .. 55;
+    my $late = join ', ', map { "'$ids[$_ * 2]'" } 0 .. 9;
+
+    sql("UPDATE agents_conversations SET created_at = CASE WHEN id IN ($late)"
+        . " THEN 2000 ELSE 1000 END WHERE user_id = 'moment';");
+
+    my @order = ((grep { $late =~ /$_/ } reverse @ids),
+                 (grep { $late !~ /$_/ } reverse @ids));
+    my $list = body($path, @as);
+    is_deeply [ $list =~ /\{"id":"([^"]+)/g ], [ @order[0 .. 49] ],
+              '50 of them, newest first, then by id';
+    is_deeply [ body("$path?page=2", @as) =~ /\{"id":"([^"]+)/g ],
+              [ @order[50 .. 54] ], 'the rest';
     return;
 }

@@ -191,3 +191,22 @@ TRACE /agents/conversations
 [200, 404, 405, 401, 200]
 --- no_error_log
 [error]
+
+
+=== TEST 12: a run is cancelled by POST alone
+--- request eval
+["OPTIONS /agents/runs/x/cancel", "GET /agents/runs/x/cancel",
+ "DELETE /agents/runs/x/cancel", "POST /agents/runs/x/cancel/\n{}",
+ "POST /agents/runs/x//cancel\n{}", "POST /agents/runs/cancel\n{}",
+ "POST /agents/runs/x/cancel?c=acme&u=ann&p=write\n{}",
+ "POST /agents/runs/x/cancel?c=acme&u=ann&p=read\n{}"]
+--- error_code eval
+[204, 405, 405, 404, 404, 405, 404, 403]
+--- response_headers eval
+["Allow: OPTIONS, POST",
+ ("Content-Type: application/problem+json\nAllow: OPTIONS, POST") x 2,
+ ("Content-Type: application/problem+json\n!Allow") x 2,
+ "Allow: GET, HEAD, OPTIONS",
+ ("Content-Type: application/problem+json\n!Allow") x 2]
+--- no_error_log
+[error]

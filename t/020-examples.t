@@ -1,5 +1,5 @@
 # The four conversations of the API's reference, body for body: only the MCP
-# server's address is another.
+# server's address is another.  On each protocol, streamed and not.
 
 use strict;
 use warnings;
@@ -26,11 +26,17 @@ my %model = (
 );
 
 my @matrix = AgentsTest->matrix;
+my @protocols = AgentsTest::Protocols->all;
 
-for my $m (@matrix) {
+for my $m (map({ my $m = $_; map { { %$m, protocol => $_->name,
+                   name => $_->name . " and $m->{name}" } } @protocols }
+               @matrix),
+           map({ { %{$matrix[0]}, protocol => $_->name,
+                   model_line => 'no_stream', name => $_->name
+                   . " in one body and $matrix[0]{name}" } } @protocols)) {
     my $store = $m->{name};
     my $t = AgentsTest->new(%$m, handlers => {
-        '/v1/chat/completions' => \&model,
+        map({ $_->path => \&model } @protocols),
         '/mcp' => AgentsTest::Mcp::handler(tools => [ {
             name => 'search_narrative_i_o_knowledge_base',
             inputSchema => { type => 'object', properties => {
@@ -54,11 +60,11 @@ done_testing;
 # Knows the examples' questions, and counts the replies since.
 sub model {
     my ($req) = @_;
-    my ($text, $round) = AgentsTest::Model::position($req->{json}{messages});
+    my $prompt = AgentsTest::Model::prompt($req);
+    my ($text, $round) = AgentsTest::Model::position($prompt->{messages});
     my ($known) = grep { index($text, $_) == 0 } keys %model;
     return { status => 400, body => 'never heard' } unless defined $known;
-    return AgentsTest::Model::completion($model{$known}[$round],
-                                         $req->{json});
+    return AgentsTest::Model::completion($model{$known}[$round], $prompt);
 }
 
 
@@ -108,8 +114,9 @@ sub turns {
 # What the provider was asked last.
 sub prompt {
     my ($t) = @_;
-    my @prompts = grep { $_->{path} =~ /completions/ } @{$t->mock->requests};
-    return $prompts[-1]{json};
+    my @prompts = grep { AgentsTest::Protocols->of($_) }
+                  @{$t->mock->requests};
+    return AgentsTest::Model::prompt($prompts[-1]);
 }
 
 
@@ -167,8 +174,7 @@ BODY
               [ qw(system user) ], 'the provider saw both prompts';
     is $prompt->{messages}[0]{content},
        'You are a helpful assistant. Answer concisely.', 'the system prompt';
-    is $prompt->{max_completion_tokens} || $prompt->{max_tokens}, 1024,
-       'max_tokens';
+    is $prompt->{max_tokens}, 1024, 'max_tokens';
     is $prompt->{temperature}, 0, 'temperature';
     return;
 }
@@ -276,8 +282,8 @@ BODY
     is_deeply $paused->{tool_choice},
         { kind => 'specific_tool', name => 'confirm_booking' }, 'tool_choice';
     is $t->reread($c)->{version}, 2, 'version 2';
-    is_deeply prompt($t)->{tool_choice}, { type => 'function',
-        function => { name => 'confirm_booking' } }, 'the model was forced';
+    is_deeply prompt($t)->{choice}, [ 'confirm_booking' ],
+              'the model was forced';
 
     my $run = start($t, $c, <<'BODY');
 {
@@ -304,7 +310,7 @@ BODY
               [ qw(system user assistant tool) ], 'the model saw the answer';
     is $prompt->{messages}[3]{content}, 'User confirmed the proposed slot.',
        'in its words';
-    isnt ref $prompt->{tool_choice}, 'HASH', 'and was not forced again';
+    is $prompt->{choice} // 'auto', 'auto', 'and was not forced again';
 
     my @turns = turns($t, $c, 2);
     is_deeply [ map { $_->{role} } @turns ], [ qw(tool assistant) ],
@@ -384,8 +390,9 @@ BODY
     is_deeply $run->{final_structured_output}, { event => { type => 'login',
         user_id => 'u-123', session_duration_seconds => 1800 } },
         'final_structured_output';
-    is prompt($t)->{response_format}{type}, 'json_schema',
-       'the provider was given the schema';
+    my $format = JSON::PP::encode_json(prompt($t)->{format});
+    like $format, $_, 'the provider was given the schema'
+        for qr/"json_schema"/, qr/session_duration_seconds/;
 
     my @turns = turns($t, $c);
     is scalar @turns, 2, 'two messages';

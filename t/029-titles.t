@@ -35,22 +35,22 @@ done_testing;
 # Asked for a title, it does what the message says in "[title: ...]".
 sub reply {
     my ($req) = @_;
-    my $body = $req->{json};
-    return $model->($req) unless AgentsTest::Model::is_title($body);
+    return $model->($req) unless AgentsTest::Model::is_title($req);
 
-    my $text = AgentsTest::Model::text_of($body->{messages}[-1]{content});
+    my $prompt = AgentsTest::Model::prompt($req);
+    my $text = $prompt->{messages}[-1]{content};
     my ($want) = $text =~ /\[title: (.*?)\]/;
     my %entry = (text => defined $want ? $want : 'A Title');
     return { status => 500, json => { error => { message => 'no' } },
              headers => { 'Retry-After' => 100 } } if $entry{text} eq 'fail';
     $entry{delay} = $1 if $entry{text} =~ s/^(\d[\d.]*) s //;
-    return AgentsTest::Model::completion(\%entry, $body);
+    return AgentsTest::Model::completion(\%entry, $prompt);
 }
 
 
 sub title_requests {
     my ($t, $text) = @_;
-    return grep { AgentsTest::Model::is_title($_->{json})
+    return grep { AgentsTest::Model::is_title($_)
                   && $_->{body} =~ /\Q$text\E/ }
            grep { ref $_->{json} eq 'HASH' } @{$t->mock->requests};
 }
@@ -176,7 +176,7 @@ sub bounded {
     my ($title) = title_requests($t, 'After It');
     my @own = grep { ref $_->{json} eq 'HASH' && $_->{body} =~ /After It/
                      && $_->{path} =~ /completions/
-                     && !AgentsTest::Model::is_title($_->{json}) }
+                     && !AgentsTest::Model::is_title($_) }
               @{$t->mock->requests};
     cmp_ok $title->{at}, '>=', $own[-1]{at}, 'later than all of it';
 

@@ -289,7 +289,7 @@ ngx_http_agents_anthropic_block(ngx_http_agents_buf_t *buf,
 }
 
 
-/* One text: blocks of empty text are refused, an empty string is not. */
+/* One text: blocks of blank text are refused, an empty string is not. */
 
 static void
 ngx_http_agents_anthropic_result(ngx_http_agents_buf_t *buf,
@@ -300,6 +300,10 @@ ngx_http_agents_anthropic_result(ngx_http_agents_buf_t *buf,
     ngx_http_agents_buf_init(&text);
     ngx_http_agents_plan_text(&text,
                               ngx_http_agents_json_array(block, "content"));
+
+    if (ngx_http_agents_plan_blank(text.data, text.len)) {
+        text.len = 0;
+    }
 
     ngx_http_agents_json_member_cstring(buf, "type", "tool_result");
     ngx_http_agents_plan_id(buf, "tool_use_id", block,

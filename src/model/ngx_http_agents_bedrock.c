@@ -281,7 +281,7 @@ ngx_http_agents_bedrock_result(ngx_http_agents_buf_t *buf, const json_t *block)
     ngx_http_agents_plan_text(&text,
                               ngx_http_agents_json_array(block, "content"));
 
-    if (text.len == 0 || strspn(text.data, " \t\r\n") == text.len) {
+    if (ngx_http_agents_plan_blank(text.data, text.len)) {
         ngx_http_agents_buf_adds(&text, "(empty)");
     }
 

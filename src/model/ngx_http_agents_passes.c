@@ -8,6 +8,9 @@
 
 #define NGX_HTTP_AGENTS_PASSES_GO_ON  "Continue."
 
+/* Blank text is refused by some, and what a user said cannot fall away. */
+#define NGX_HTTP_AGENTS_PASSES_BLANK  "(blank)"
+
 
 /*
  * The list is made anew turn by turn.  A turn is what the model said and all
@@ -38,6 +41,8 @@ static json_t *ngx_http_agents_passes_call(ngx_http_agents_passes_t *p,
     json_t *block);
 static int ngx_http_agents_passes_user(ngx_http_agents_passes_t *p,
     json_t *blocks);
+static int ngx_http_agents_passes_said(ngx_http_agents_passes_t *p,
+    json_t *block);
 static int ngx_http_agents_passes_flush(ngx_http_agents_passes_t *p);
 static json_t *ngx_http_agents_passes_results(ngx_http_agents_passes_t *p);
 static json_t *ngx_http_agents_passes_unanswered(const char *id);
@@ -214,18 +219,14 @@ ngx_http_agents_passes_call(ngx_http_agents_passes_t *p, json_t *block)
 static int
 ngx_http_agents_passes_user(ngx_http_agents_passes_t *p, json_t *blocks)
 {
-    size_t       i, len;
+    size_t       i;
     json_t      *block;
-    const char  *id, *text;
+    const char  *id;
 
     json_array_foreach(blocks, i, block) {
 
         if (ngx_http_agents_passes_is(block, "text")) {
-            text = ngx_http_agents_json_string(block, "text", &len);
-
-            if (text != NULL && len != 0
-                && json_array_append(p->user, block) != 0)
-            {
+            if (ngx_http_agents_passes_said(p, block) != 0) {
                 return -1;
             }
 
@@ -241,6 +242,28 @@ ngx_http_agents_passes_user(ngx_http_agents_passes_t *p, json_t *blocks)
     }
 
     return 0;
+}
+
+
+/* A text of the user's. */
+
+static int
+ngx_http_agents_passes_said(ngx_http_agents_passes_t *p, json_t *block)
+{
+    size_t  len;
+
+    if (ngx_http_agents_json_string(block, "text", &len) == NULL || len == 0) {
+        return 0;
+    }
+
+    if (!ngx_http_agents_passes_blank(block)) {
+        return json_array_append(p->user, block);
+    }
+
+    return json_array_append_new(p->user,
+                                 json_pack("{s:s, s:s}", "type", "text",
+                                           "text",
+                                           NGX_HTTP_AGENTS_PASSES_BLANK));
 }
 
 

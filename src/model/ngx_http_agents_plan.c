@@ -136,7 +136,11 @@ ngx_http_agents_plan_system(const ngx_http_agents_plan_t *plan,
 
     prompt = plan->prompt;
 
-    if (prompt->system != NULL) {
+    /* a blank one says nothing, and is refused by some */
+
+    if (prompt->system != NULL
+        && !ngx_http_agents_plan_blank(prompt->system, prompt->system_len))
+    {
         ngx_http_agents_buf_add(text, prompt->system, prompt->system_len);
     }
 
@@ -199,6 +203,21 @@ ngx_http_agents_plan_instruct_format(const ngx_http_agents_plan_t *plan,
         "code fence. It has to be valid under this JSON Schema:\n");
 
     ngx_http_agents_json_put(text, plan->prompt->format);
+}
+
+
+int
+ngx_http_agents_plan_blank(const char *text, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (strchr(" \t\r\n", text[i]) == NULL || text[i] == '\0') {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

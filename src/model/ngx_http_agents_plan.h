@@ -64,6 +64,9 @@ extern const char  ngx_http_agents_plan_answer_description[];
 
 /* Blocks and JSON */
 
+/* Whether a text is white space throughout, or empty. */
+int ngx_http_agents_plan_blank(const char *text, size_t len);
+
 int ngx_http_agents_plan_is(const json_t *block, const char *type);
 
 /* Adds the text blocks, a blank line apart. */

@@ -21,9 +21,10 @@ package AgentsTest;
 #
 #     store     => 'sqlite' | 'postgres' | a spec of agents_store
 #     workers   => 2
-#     handlers  => { path => handler }   for AgentsTest::Server; by default
-#                  /v1/chat/completions is the scripted model and /mcp the
+#     handlers  => { path => handler }   for AgentsTest::Server; by default the
+#                  protocols' paths are the scripted model and /mcp is the
 #                  scripted MCP server; see AgentsTest::Model, AgentsTest::Mcp
+#     protocol  => 'openai' | 'anthropic' | 'bedrock'
 #     model     => { options of AgentsTest::Model::handler }
 #     auth      => 'agents_auth ...;'    default: tokens made by agentsctl
 #     provider, plane, model_line, main, http, server, location, mcp_location
@@ -62,6 +63,7 @@ use Time::HiRes qw(sleep time);
 use AgentsTest::Mcp;
 use AgentsTest::Model;
 use AgentsTest::Postgres;
+use AgentsTest::Protocols;
 use AgentsTest::Record;
 use AgentsTest::Server;
 
@@ -134,17 +136,14 @@ sub free_port {
 
 sub new {
     my ($class, %args) = @_;
-    my $self = bless { store => 'sqlite', workers => 2, wait => 1, %args,
-                       owner => $$, tokens => {}, allowed => [] }, $class;
+    my $self = bless { store => 'sqlite', workers => 2, wait => 1,
+                       protocol => 'openai', %args, owner => $$,
+                       tokens => {}, allowed => [] }, $class;
 
     $self->{prefix} = File::Temp::tempdir('agents-t-XXXXXX', TMPDIR => 1);
     mkdir "$self->{prefix}/$_" for qw(logs conf);
     $self->{port} ||= free_port();
-    $self->{mock} ||= AgentsTest::Server->start(
-        '/v1/chat/completions' =>
-            AgentsTest::Model::handler(%{$self->{model} || {}}),
-        '/mcp' => AgentsTest::Mcp::handler(),
-        %{$self->{handlers} || {}});
+    $self->{mock} ||= AgentsTest::Server->start($self->handlers);
 
     if ($self->{store} eq 'sqlite') {
         $self->{store} = "sqlite:$self->{prefix}/agents.db";
@@ -155,6 +154,21 @@ sub new {
         $self->ctl('migrate');
     }
     return $self;
+}
+
+
+# Whoever plays the model, the requests are looked at.
+sub handlers {
+    my ($self) = @_;
+    my $model = AgentsTest::Model::handler(%{$self->{model} || {}});
+    my %handlers = (
+        map({ $_->path => $model } AgentsTest::Protocols->all),
+        '/mcp' => AgentsTest::Mcp::handler(),
+        %{$self->{handlers} || {}});
+
+    return map { $_ => ref $handlers{$_} eq 'CODE'
+                 ? AgentsTest::Protocols::checked($handlers{$_})
+                 : $handlers{$_} } keys %handlers;
 }
 
 
@@ -351,19 +365,21 @@ CONF
 sub http {
     my ($self, $p) = @_;
     my $auth = $self->{auth} || 'agents_auth token;';
+    my $protocol = AgentsTest::Protocols->named($self->{protocol});
+    my ($endpoint, $id) = ($protocol->endpoint, $protocol->model);
     return <<"CONF";
     agents_store "$self->{store}";
     agents_zone agents:1m;
 $p->{http}
     agents_provider scripted {
-        protocol openai;
-        endpoint http://127.0.0.1:%MOCK%/v1;
+        protocol $self->{protocol};
+        endpoint http://127.0.0.1:%MOCK%$endpoint;
         api_key test-key;
         $p->{provider}
     }
     agents_data_plane $PLANE {
         cluster shared;
-        model $MODEL provider=scripted id=scripted max_tokens=32000
+        model $MODEL provider=scripted id=$id max_tokens=32000
               title $p->{model_line};
         $p->{plane}
     }
@@ -646,11 +662,21 @@ sub sanitizer_reports {
 }
 
 
-# Stops nginx, and tests that it left no error and no sanitizer's report.
+# Where the mock is another test object's, or was stopped, that is not asked.
+sub refused_prompts {
+    my ($self) = @_;
+    return unless $self->{mock} && $self->{mock}{pid};
+    return map { "a prompt: $_" } @{$self->{mock}->violations};
+}
+
+
+# Stops nginx, and tests that it left no error and no sanitizer's report, and
+# that no prompt was one that a provider would refuse.
 sub clean {
     my ($self, $name) = @_;
     my $stopped = $self->stop;
-    my @found = ($self->errors, $self->sanitizer_reports);
+    my @found = ($self->errors, $self->sanitizer_reports,
+                 $self->refused_prompts);
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     return ok($stopped && !@found, $name || 'nginx stopped, no error logged')
         || diag(join "\n", @found[0 .. ($#found > 19 ? 19 : $#found)]);

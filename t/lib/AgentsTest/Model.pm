@@ -1,9 +1,9 @@
 package AgentsTest::Model;
 
-# A scripted model that speaks OpenAI's chat completions, as a handler for
-# AgentsTest::Server.  What it does is in the conversation: the last user
-# message is either plain text, which it echoes ("echo: TEXT"), or JSON that
-# scripts the run, one entry per inference since that message:
+# A scripted model that speaks each of the protocols (AgentsTest::Protocols), as
+# a handler for AgentsTest::Server.  What it does is in the conversation: the
+# last user message is either plain text, which it echoes ("echo: TEXT"), or
+# JSON that scripts the run, one entry per inference since that message:
 #
 #     AgentsTest::Model::script(
 #         { tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
@@ -17,6 +17,10 @@ package AgentsTest::Model;
 #                                         stands, valid JSON or not)
 #     finish   => finish_reason           refusal => text
 #     usage    => { ... }                 message => the whole message
+#     thinking => [ [ text, signature ], ... ]    redacted => data
+#     error    => [ status, type, text ]  an error as the protocol has them
+#     mid      => how a reply goes wrong when half of it is out: reset, end,
+#                 garbage, or [ type, text ] of an error
 #     delay    => seconds                 everything else that a handler of
 #                                         AgentsTest::Server may answer
 #     times    => n                       the entry is given n times, then the
@@ -26,17 +30,14 @@ package AgentsTest::Model;
 #                                         for, which it is as a rule
 #     pace     => seconds                 before each event of a stream
 #
-# A prompt that a strict provider would refuse gets a 400 that says why: calls
-# without their results right behind them, results without a call, two turns of
-# one role, a last word of the model's.
-#
 # After the last entry the model says "done".  When it is asked for a title it
 # answers { title => ... } of the options, or "A Title".  Options of handler():
-# delay => seconds for all replies, usage => 1 for plain counts.
+# delay => seconds for all replies.
 
 use strict;
 use warnings;
 use JSON::PP;
+use AgentsTest::Protocols;
 
 my $json = JSON::PP->new->canonical->allow_nonref;
 
@@ -53,20 +54,12 @@ sub handler {
 
     return sub {
         my ($req) = @_;
-        my $body = $req->{json};
+        my $prompt = prompt($req);
 
-        return { status => 400, json => { error => { message => 'no JSON' } } }
-            unless ref $body eq 'HASH' && ref $body->{messages} eq 'ARRAY';
+        return completion({ text => $options{title} || 'A Title' }, $prompt)
+            if is_title($req);
 
-        return completion({ text => $options{title} || 'A Title' }, $body)
-            if is_title($body);
-
-        if (my $why = invalid(@{$body->{messages}})) {
-            return { status => 400, json => { error => {
-                     message => "invalid prompt: $why" } } };
-        }
-
-        my ($text, $round) = position($body->{messages});
+        my ($text, $round) = position($prompt->{messages});
         my $plan = eval { $json->decode($text) };
         my $entry = { text => "echo: $text" };
 
@@ -75,50 +68,26 @@ sub handler {
         }
 
         $entry = { %$entry };
-        $entry->{text} = last_result($body->{messages})
+        $entry->{text} = last_result($prompt->{messages})
             if delete $entry->{tool_results};
         $entry->{delay} = $options{delay}
             if $options{delay} && !defined $entry->{delay};
 
         return $entry if grep { exists $entry->{$_} }
-                         qw(body raw json chunks hang reset);
+                         qw(body raw json chunks hang);
+        return $entry if $entry->{reset} && !defined $entry->{cut};
         return $entry if $entry->{status} && $entry->{status} != 200;
-        return completion($entry, $body);
+        return completion($entry, $prompt);
     };
 }
 
 
-# Why a strict provider would refuse the messages, or nothing.
-sub invalid {
-    my (@messages) = @_;
-    my ($last, %seen) = ('');
-    my @open;
-
-    for my $message (grep { $_->{role} ne 'system' } @messages) {
-        my $role = $message->{role};
-
-        if ($role eq 'tool') {
-            my $id = shift @open;
-            return "a result out of place: $message->{tool_call_id}"
-                unless defined $id && $id eq $message->{tool_call_id};
-
-        } else {
-            return "no result for @open" if @open;
-            return "two turns of $role" if $role eq $last;
-            return 'it does not begin with the user'
-                if $last eq '' && $role ne 'user';
-        }
-
-        if ($role eq 'assistant') {
-            @open = map { $_->{id} } @{$message->{tool_calls} || []};
-            return 'an id that came before' if grep { $seen{$_}++ } @open;
-            return 'an empty turn'
-                unless @open || length text_of($message->{content});
-        }
-        $last = $role;
-    }
-    return @open ? "no result for @open"
-         : $last !~ /^(?:user|tool)$/ ? "it ends with $last" : undef;
+# What a request asks, in the common form, and in which protocol.
+sub prompt {
+    my ($req) = @_;
+    my $protocol = AgentsTest::Protocols->of($req)
+                   || AgentsTest::Protocols->named('openai');
+    return { %{$protocol->read($req)}, protocol => $protocol };
 }
 
 
@@ -180,109 +149,92 @@ sub last_result {
 }
 
 
+# Whether a request asks for a title.
 sub is_title {
-    my ($body) = @_;
-    return 0 if $body->{tools} || $body->{response_format};
-    my $system = join ' ', map { text_of($_->{content}) }
-                           grep { $_->{role} =~ /^(?:system|developer)$/ }
-                           @{$body->{messages}};
-    return $system =~ /\btitles?\b/i;
+    my ($req) = @_;
+    return 0 unless ref $req->{json} eq 'HASH'
+                    && AgentsTest::Protocols->of($req);
+    my $prompt = prompt($req);
+    return 0 if $prompt->{format} || @{$prompt->{tools}};
+    return $prompt->{system} =~ /\btitles?\b/i;
 }
 
 
+my %STOP = (stop => 'done', tool_calls => 'tool', length => 'length',
+            content_filter => 'filtered');
+
+# What AgentsTest::Server answers for an entry.
 sub completion {
-    my ($entry, $body) = @_;
+    my ($entry, $prompt) = @_;
+    my $protocol = $prompt->{protocol};
     my $n = 0;
     my @calls = map { {
         id => defined $_->[2] ? $_->[2]
                               : 'call_' . unpack('H*', pack 'd', rand) . $n++,
-        type => 'function',
-        function => {
-            name => $_->[0],
-            arguments => ref $_->[1] ? $json->encode($_->[1])
-                       : defined $_->[1] ? $_->[1] : '{}',
-        },
+        name => $_->[0],
+        arguments => ref $_->[1] ? $json->encode($_->[1])
+                   : defined $_->[1] ? $_->[1] : '{}',
     } } @{$entry->{tools} || []};
-
-    my $message = $entry->{message} || {
-        role => 'assistant',
-        content => $entry->{text},
-        defined $entry->{refusal} ? (refusal => $entry->{refusal}) : (),
-        @calls ? (tool_calls => \@calls) : (),
-    };
 
     my %common = map { exists $entry->{$_} ? ($_ => $entry->{$_}) : () }
                  qw(delay headers close cut length hang reset);
-    my $finish = $entry->{finish} || (@calls ? 'tool_calls' : 'stop');
-    my $usage = $entry->{usage} || { prompt_tokens => 10,
-        completion_tokens => 5, total_tokens => 15 };
 
-    return { %common, streamed($entry, $body, $message, $finish, $usage) }
-        if $body->{stream} && !$entry->{whole};
-
-    return {
-        %common,
-        json => {
-            id => 'chatcmpl-test', object => 'chat.completion', created => 0,
-            model => $body->{model},
-            choices => [ { index => 0, message => $message,
-                           finish_reason => $finish } ],
-            usage => $usage,
-        },
-    };
-}
-
-
-# The same as events: text and arguments in pieces, then the reason to stop,
-# then the usage in an event without choices.
-sub streamed {
-    my ($entry, $body, $message, $finish, $usage) = @_;
-    my @deltas = ({ role => 'assistant', content => '' });
-
-    push @deltas, map { { content => $_ } } pieces($message->{content})
-        if defined $message->{content} && !ref $message->{content};
-    push @deltas, { content => $message->{content} }
-        if ref $message->{content};
-    push @deltas, map { { refusal => $_ } } pieces($message->{refusal})
-        if defined $message->{refusal};
-
-    my $n = 0;
-    for my $call (@{$message->{tool_calls} || []}) {
-        my %function = %{$call->{function} || {}};
-        my $arguments = delete $function{arguments};
-        push @deltas, { tool_calls => [ { %$call, index => $n,
-            function => { %function, arguments => '' } } ] };
-        push @deltas, map { { tool_calls => [ { index => $n,
-                              function => { arguments => $_ } } ] } }
-                      ref $arguments ? $arguments : pieces($arguments);
-        $n++;
+    if (my $error = $entry->{error}) {
+        my ($status, @what) = @$error;
+        my %answer = $protocol->error(@what);
+        return { %common, %answer, status => $status, headers => {
+                 %{$answer{headers} || {}}, %{$common{headers} || {}} } };
     }
 
-    my @events = (
-        map({ { choices => [ { index => 0, delta => $_,
-                               finish_reason => undef } ] } } @deltas),
-        { choices => [ { index => 0, delta => {},
-                         finish_reason => $finish } ] },
-        { choices => [], usage => $usage });
+    my $finish = $entry->{finish};
+    my $reply = {
+        (map { $_ => $entry->{$_} }
+             qw(text refusal thinking redacted message)),
+        calls => \@calls,
+        model => $prompt->{model},
+        stop => defined $finish ? $STOP{$finish} || $finish
+              : @calls ? 'tool' : defined $entry->{refusal} ? 'refused'
+              : 'done',
+        usage => $entry->{usage} || { prompt_tokens => 10,
+            completion_tokens => 5, total_tokens => 15 },
+    };
 
-    my @lines = (map({ 'data: ' . $json->encode({ id => 'chatcmpl-test',
-        object => 'chat.completion.chunk', model => $body->{model}, %$_ })
-        . "\n\n" } @events), "data: [DONE]\n\n");
-
-    return (headers => { 'Content-Type' => 'text/event-stream',
-                         %{$entry->{headers} || {}} },
-            defined $entry->{pace}
-            ? (chunks => [ map { [ $entry->{pace}, $_ ] } @lines ])
-            : (body => join '', @lines));
+    return $prompt->{stream} && !$entry->{whole}
+           ? { %common, streamed($entry, $protocol, $reply) }
+           : { %common, whole($entry, $protocol->body($reply)) };
 }
 
 
-sub pieces {
-    my ($text) = @_;
-    return () unless defined $text && length $text;
-    my $size = int(length($text) / 3) + 1;
-    return map { substr $text, $_ * $size, $size }
-           0 .. (length($text) - 1) / $size;
+sub whole {
+    my ($entry, $body) = @_;
+    my $mid = $entry->{mid} or return (json => $body);
+    my $text = JSON::PP->new->utf8->encode($body);
+    my $half = int(length($text) / 2);
+    my @headers = (headers => { 'Content-Type' => 'application/json' });
+
+    return (@headers, body => substr $text, 0, $half) if $mid eq 'garbage';
+    return (@headers, body => $text, cut => $half,
+            $mid eq 'reset' ? (reset => 1) : ());
+}
+
+
+# The same as events, and what may happen when half of them are out.
+sub streamed {
+    my ($entry, $protocol, $reply) = @_;
+    my @events = $protocol->events($reply);
+    my @headers = (headers => { 'Content-Type' => $protocol->type,
+                                %{$entry->{headers} || {}} });
+
+    if (my $mid = $entry->{mid}) {
+        @events = @events[0 .. int(@events / 2) - 1];
+        push @events, $protocol->broken(@$mid) if ref $mid;
+        push @events, $protocol->garbage if $mid eq 'garbage';
+        push @headers, cut => length join('', @events), length => 1_000_000,
+                       reset => 1 if $mid eq 'reset';
+    }
+    return (@headers, defined $entry->{pace}
+            ? (chunks => [ map { [ $entry->{pace}, $_ ] } @events ])
+            : (body => join '', @events));
 }
 
 

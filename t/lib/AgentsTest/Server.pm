@@ -35,6 +35,7 @@ package AgentsTest::Server;
 #     hang     => 1                   never ends what it has begun to say
 #     close    => 1                   closes the connection afterwards
 #
+# violation => 'text' is what was wrong with the request: violations() has them.
 # An answer { hang => 1 } alone says nothing at all and keeps the connection.
 # Handlers run in the child: what they remember is not seen by the test, which
 # reads requests() instead.  max_active of a path's requests, the highest
@@ -97,6 +98,7 @@ sub requests {
 sub forget { return $_[0]->control('/_forget') }
 sub stats { return $_[0]->control('/_stats') }
 sub closed { return $_[0]->control('/_closed') }
+sub violations { return $_[0]->control('/_violations') }
 
 
 sub control {
@@ -127,7 +129,8 @@ sub serve {
     my ($listen, $handlers, $parent) = @_;
     my $state = {
         handlers => $handlers, requests => [], conns => {}, timers => [],
-        active => {}, max_active => {}, closed => [], n => 0,
+        active => {}, max_active => {}, closed => [], violations => [],
+        n => 0,
     };
     $listen->blocking(0);
 
@@ -294,6 +297,8 @@ sub answer {
     $req->{rest} = substr $path, length $prefix;
     my $answer = eval { $state->{handlers}{$prefix}->($req) };
     $answer = { status => 500, body => "handler: $@" } unless $answer;
+    push @{$state->{violations}}, $answer->{violation}
+        if defined $answer->{violation};
     return reply($state, $c, $answer) unless $answer->{delay};
     at($state, time + $answer->{delay},
        sub { reply($state, $c, $answer) unless $c->{gone} });
@@ -308,6 +313,7 @@ sub control_answer {
              qw(max_active active connections n) }
         if $path eq '/_stats';
     return $state->{closed} if $path eq '/_closed';
+    return $state->{violations} if $path eq '/_violations';
     $state->{requests} = [];
     $state->{max_active} = {};
     $state->{closed} = [];

@@ -6,6 +6,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
+use AgentsTest::Npm;
+use AgentsTest::Vendors;
 
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $ASK = { name => 'ask', description => 'Asks.', input_schema => {
@@ -13,6 +15,7 @@ my $ASK = { name => 'ask', description => 'Asks.', input_schema => {
 my $SCHEMA = { type => 'object', additionalProperties => JSON::PP::false,
     required => [ 'n' ], properties => { n => { type => 'integer' } } };
 my @protocols = AgentsTest::Protocols->all;
+my %bodies;     # what was sent, by protocol
 
 my @matrix = AgentsTest->matrix;
 
@@ -32,6 +35,8 @@ for my $m (@matrix) {
     $t->clean("$m->{name}: no error logged, no prompt refused");
 }
 
+subtest 'what the vendors\' libraries say of it' => \&vendors;
+
 done_testing;
 
 
@@ -41,6 +46,7 @@ sub each_of {
     mixed($o);
     opaque($o);
     prefix($o);
+    forget($o);
     return unless $first;       # the rest leaves the store aside
     loop($o);
     forced($o);
@@ -49,13 +55,14 @@ sub each_of {
     structured($o);
     odd_texts($o);
     checker($o);
+    forget($o);
     return;
 }
 
 
 sub flow {
     my ($o, $script, %defaults) = @_;
-    $o->{t}->mock->forget;
+    forget($o);
     return $o->{t}->flow(script(@$script), model => $o->{model}, %defaults);
 }
 
@@ -65,6 +72,14 @@ sub go_on {
     my ($o, $c, $payload, %fields) = @_;
     my $t = $o->{t};
     return $t->finished($t->run($t->reread($c), $payload, %fields));
+}
+
+
+# Begins a new list of requests; the old one is kept for the vendors.
+sub forget {
+    my ($o) = @_;
+    $bodies{$o->{protocol}->name}{$_->{body}}++ for asked($o);
+    return $o->{t}->mock->forget;
 }
 
 
@@ -199,7 +214,7 @@ sub forced {
     );
     for my $kind (sort keys %kinds) {
         my ($choice, $sent) = @{$kinds{$kind}};
-        $t->mock->forget;
+        forget($o);
         my $run = go_on($o, $c, script(
             { tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
             { text => $kind }), tool_choice => $choice);
@@ -281,7 +296,7 @@ sub opaque {
     my $t = $o->{t};
     my @thinking = ([ "h\x{e4}mm \x{1f600} \\u0041 / </script>\n", 'c2ln/+==' ],
                     [ 'second thoughts', 'U0lH' ]);
-    $t->mock->forget;
+    forget($o);
     my $c = $t->conversation(model => $o->{model}, mcp => '',
                              tools => [ $ASK ]);
     my $run = $t->run($c, script(
@@ -321,7 +336,7 @@ sub opaque {
                 [ 'assistant', 'tool_use' ] ], 'nor a block of its own';
 
     # another model does not see what it cannot read
-    $t->mock->forget;
+    forget($o);
     $run = go_on($o, $c, 'elsewhere', config_override => {
                  model => 'other-' . $o->{protocol}->name });
     is $run->{final_text}, 'echo: elsewhere', 'another model'
@@ -489,4 +504,29 @@ sub bad_prompts {
             {cache_control} = { type => 'ephemeral' } },
         'a union at the root' => sub {
             $_[0]{tools}[0]{input_schema}{anyOf} = [] });
+}
+
+
+# Each body that was sent; and so that this can fail, three that are wrong.
+sub vendors {
+    plan skip_all => AgentsTest::Npm::why()
+        unless AgentsTest::Vendors::available();
+    my %sent = map { $_ => [ sort keys %{$bodies{$_}} ] } keys %bodies;
+    my @wrong = AgentsTest::Vendors::wrong(%sent);
+    ok !@wrong, "$_: " . @{$sent{$_}} . ' bodies' for sort keys %sent;
+    diag join "\n", @wrong[0 .. ($#wrong > 9 ? 9 : $#wrong)] if @wrong;
+
+    my %bad = (
+        openai => '{"model":"x","messages":[],"tool_choice":"any"}',
+        anthropic => '{"model":"x","max_tokens":1,"messages":[],"top_k":1}',
+        bedrock => '{"messages":[{"role":"user","content":[{"text":"x",'
+                   . '"cachePoint":{"type":"default"}}]}],"unknown":1}',
+    );
+    @wrong = AgentsTest::Vendors::wrong(map { $_ => [ $bad{$_} ] } keys %bad);
+    for my $protocol (sort keys %bad) {
+        ok scalar(grep { /^$protocol 0: / } @wrong), "$protocol: a wrong one";
+    }
+    ok scalar(grep { m{^bedrock 0: /messages/0/content/0: 2 members} } @wrong),
+       'a block of two kinds';
+    return;
 }

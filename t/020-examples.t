@@ -26,7 +26,7 @@ my %model = (
 );
 
 my @matrix = AgentsTest->matrix;
-my @protocols = AgentsTest::Protocols->all;
+my @protocols = AgentsTest::Protocols->forms;
 
 for my $m (map({ my $m = $_; map { { %$m, protocol => $_->name,
                    name => $_->name . " and $m->{name}" } } @protocols }

@@ -24,7 +24,7 @@ package AgentsTest;
 #     handlers  => { path => handler }   for AgentsTest::Server; by default the
 #                  protocols' paths are the scripted model and /mcp is the
 #                  scripted MCP server; see AgentsTest::Model, AgentsTest::Mcp
-#     protocol  => 'openai' | 'anthropic' | 'bedrock'
+#     protocol  => a name of AgentsTest::Protocols, default 'openai'
 #     model     => { options of AgentsTest::Model::handler }
 #     auth      => 'agents_auth ...;'    default: tokens made by agentsctl
 #     provider, plane, model_line, main, http, server, location, mcp_location
@@ -372,7 +372,7 @@ sub http {
     agents_zone agents:1m;
 $p->{http}
     agents_provider scripted {
-        protocol $self->{protocol};
+        protocol @{[ $protocol->protocol ]};
         endpoint http://127.0.0.1:%MOCK%$endpoint;
         api_key test-key;
         $p->{provider}

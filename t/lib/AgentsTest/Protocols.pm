@@ -7,7 +7,8 @@ package AgentsTest::Protocols;
 #
 # A protocol is an object with
 #
-#     name
+#     name            of its own here; "protocol" is that of the configuration
+#     form            openai, anthropic or bedrock: whose bodies it has
 #     path            what AgentsTest::Server has a handler for
 #     endpoint        what follows the server's address in "endpoint"
 #     model           the provider's id of the model
@@ -37,11 +38,14 @@ use warnings;
 use JSON::PP;
 use AgentsTest::Protocols::Anthropic;
 use AgentsTest::Protocols::Bedrock;
+use AgentsTest::Protocols::Cortex;
 use AgentsTest::Protocols::Openai;
 
 my @protocols = map { "AgentsTest::Protocols::$_"->new }
-                qw(Openai Anthropic Bedrock);
+                qw(Cortex::Claude Cortex::Other Openai Anthropic Bedrock);
 
+# Those whose bodies are of a form of their own; all of them.
+sub forms { return grep { $_->name eq $_->form } @protocols }
 sub all { return @protocols }
 
 
@@ -66,8 +70,9 @@ sub configured {
     my ($class, $lines, @models) = @_;
     $lines = '' unless defined $lines;
     my $http = join '', map {
-        my ($name, $endpoint) = ($_->name, $_->endpoint);
-        "agents_provider $name { protocol $name; api_key test-key;"
+        my ($name, $protocol, $endpoint)
+            = ($_->name, $_->protocol, $_->endpoint);
+        "agents_provider $name { protocol $protocol; api_key test-key;"
         . " endpoint http://127.0.0.1:%MOCK%$endpoint; $lines }\n" }
         @protocols;
     my $plane = join '', map {

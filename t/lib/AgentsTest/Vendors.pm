@@ -23,7 +23,7 @@ use AgentsTest::Npm;
 my $SCHEMAS = dirname(__FILE__) . '/converse.js';
 
 my %PACKAGES = (
-    'typescript' => '7.0.2',
+    'typescript' => '5.9.3',
     'openai' => '7.57.0',
     '@anthropic-ai/sdk' => '1.14.0',
     '@aws-sdk/client-bedrock-runtime' => '3.1164.0',
@@ -41,13 +41,7 @@ my %TYPES = (
 );
 
 
-sub available {
-    for my $name (sort keys %PACKAGES) {
-        return 0 unless defined AgentsTest::Npm::package($name,
-                                                         $PACKAGES{$name});
-    }
-    return 1;
-}
+sub available { return defined AgentsTest::Npm::packages(%PACKAGES) }
 
 
 sub wrong {
@@ -77,8 +71,8 @@ sub types {
 
     my ($status, $text) = said(AgentsTest::Npm::node_binary(),
         "$top/node_modules/typescript/bin/tsc", qw(--noEmit --strict
-        --skipLibCheck --module nodenext --target es2022 --types),
-        '', map { "$dir/$_.ts" } sort keys %bodies);
+        --skipLibCheck --module nodenext --target es2022),
+        map { "$dir/$_.ts" } sort keys %bodies);
 
     for my $line (split /\n/, $text) {
         push @wrong, $line =~ /(\w+)\.ts\((\d+),\d+\): (.*)/

@@ -13,6 +13,8 @@ my %STOP = (done => 'end_turn', tool => 'tool_use', length => 'max_tokens',
 
 sub new { return bless {}, $_[0] }
 sub name { return 'anthropic' }
+sub form { return 'anthropic' }
+sub protocol { return 'anthropic' }
 sub path { return '/v1/messages' }
 sub endpoint { return '' }
 sub model { return 'claude-scripted' }
@@ -74,7 +76,7 @@ sub wrong {
         [ qw(temperature tools tool_choice system output_config stream) ]);
     return $why if $why;
     return 'no anthropic-version' unless $req->{headers}{'anthropic-version'};
-    return 'no x-api-key' unless $req->{headers}{'x-api-key'};
+    $why = $self->key($req) and return $why;
     return 'an empty list of tools'
         if $body->{tools} && !@{$body->{tools}};
 
@@ -106,6 +108,12 @@ sub wrong {
     return 'no format' unless ($format->{type} || '') eq 'json_schema'
                               && ref $format->{schema} eq 'HASH';
     return;
+}
+
+
+sub key {
+    my ($self, $req) = @_;
+    return $req->{headers}{'x-api-key'} ? undef : 'no x-api-key';
 }
 
 
@@ -260,15 +268,20 @@ sub event {
 
 sub error {
     my ($self, $type, $message) = @_;
-    return (json => { type => 'error', request_id => 'req_test',
-                      error => { type => $type, message => $message } });
+    return (json => error_of($type, $message));
+}
+
+
+sub error_of {
+    my ($type, $message) = @_;
+    return { type => 'error', request_id => 'req_test',
+             error => { type => $type, message => $message } };
 }
 
 
 sub broken {
     my ($self, $type, $message) = @_;
-    my %error = $self->error($type, $message);
-    return event($error{json});
+    return event(error_of($type, $message));
 }
 
 

@@ -18,6 +18,8 @@ my %EXCEPTION = (overloaded_error => 'throttlingException',
 
 sub new { return bless {}, $_[0] }
 sub name { return 'bedrock' }
+sub form { return 'bedrock' }
+sub protocol { return 'bedrock' }
 sub path { return '/model' }
 sub endpoint { return '' }
 sub model { return 'us.anthropic.claude-scripted-v1:0' }

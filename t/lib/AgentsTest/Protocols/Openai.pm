@@ -13,6 +13,8 @@ my %STOP = (done => 'stop', tool => 'tool_calls', length => 'length',
 
 sub new { return bless {}, $_[0] }
 sub name { return 'openai' }
+sub form { return 'openai' }
+sub protocol { return 'openai' }
 sub path { return '/v1/chat/completions' }
 sub endpoint { return '/v1' }
 sub model { return 'scripted' }
@@ -50,8 +52,7 @@ sub wrong {
         [ qw(max_completion_tokens max_tokens temperature tools tool_choice
              response_format stream stream_options) ]);
     return $why if $why;
-    return 'no bearer'
-        unless ($req->{headers}{authorization} || '') =~ /^Bearer \S+\z/;
+    $why = $self->key($req) and return $why;
     return 'one limit of tokens'
         unless 1 == grep { exists $body->{$_} }
                     qw(max_completion_tokens max_tokens);
@@ -76,6 +77,13 @@ sub wrong {
         $body->{response_format}{json_schema}, [ qw(name schema) ],
         [ qw(strict description) ]);
     return $why ? "response_format: $why" : undef;
+}
+
+
+sub key {
+    my ($self, $req) = @_;
+    return ($req->{headers}{authorization} || '') =~ /^Bearer \S+\z/
+           ? undef : 'no bearer';
 }
 
 

@@ -219,7 +219,8 @@ sub pieces {
 # The arguments of a call as a value; what is no JSON stays text.
 sub arguments {
     my ($text) = @_;
-    my $value = eval { JSON::PP->new->allow_nonref->decode($text) };
+    my $value = eval { JSON::PP->new->allow_nonref->max_depth(2048)
+                       ->decode($text) };
     return defined $value ? $value : $text;
 }
 

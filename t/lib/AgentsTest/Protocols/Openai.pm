@@ -113,8 +113,9 @@ sub message {
                                               [ qw(name arguments) ], []);
         return "a call: $why" if $why;
         return 'an id over 40 characters' if length $call->{id} > 40;
-        return 'arguments that are no object' unless ref eval {
-            $json->decode($call->{function}{arguments}) } eq 'HASH';
+        return 'arguments that are no object' unless ref
+            AgentsTest::Protocols::arguments($call->{function}{arguments})
+            eq 'HASH';
     }
     return;
 }

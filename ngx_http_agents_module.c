@@ -594,6 +594,7 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
     engine.wake = worker->wake;
     engine.slots = &worker->zone->slots;
     engine.metrics = &worker->zone->metrics;
+    engine.eras = &worker->zone->eras;
     engine.catalog = &amcf->catalog;
     engine.apis = amcf->apis;
     engine.lease = amcf->lease;

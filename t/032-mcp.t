@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
+use Time::HiRes qw(time);
 
 my $good = AgentsTest::Mcp::handler();
 my $json = JSON::PP->new->canonical->utf8;
@@ -31,6 +32,9 @@ my %say = (
     'ping' => sub { { chunks => [ [ 0, 'data: ' . $json->encode({
                       jsonrpc => '2.0', id => 77, method => 'ping' })
                       . "\n\n" ], [ 0.2, "data: $_[0]\n\n" ] ] } },
+    'twice' => sub { my ($id) = $_[0] =~ /"id":(\d+)/;
+                     return { body => "data: $_[0]\n\n" . 'data: {"jsonrpc":'
+                              . "\"2.0\",\"id\":$id,\"result\":{}}\n\n" } },
     'json' => sub { { body => $_[0], headers => {
                     'Content-Type' => 'Application/JSON; charset=utf-8' } } },
     'array' => sub { { body => "[$_[0]]", headers => {
@@ -54,6 +58,8 @@ for my $m (AgentsTest->matrix) {
 
     if ($m->{store} eq 'sqlite') {
         subtest 'ways to answer' => sub { ways($t) };
+        subtest 'streams that end too soon' => sub { resumed($t) };
+        subtest 'side by side' => sub { side_by_side($t) };
         subtest 'odd names' => sub { names($t) };
         subtest 'a name that is too long' => sub { long($t) };
         subtest 'discovered by each run' => sub { each_run($t) };
@@ -189,7 +195,8 @@ sub pages {
     is_five(play($t, $t->mcp('/pages'), [ @ADD ]), 'pages');
     is scalar offered($t), 7, 'all tools are offered';
     is scalar(grep { ($_->{json}{method} || '') eq 'tools/list' }
-              @{$t->mock->requests('/mcp')}), 7, 'in seven pages';
+              @{$t->mock->requests('/mcp')}), 8,
+       'in seven pages, after the question of the era';
 
     $t->mock->forget;
     is_five(play($t, $t->mcp('/loop'), [ @ADD ]), 'a cursor that repeats');
@@ -210,6 +217,52 @@ sub ways {
                && ($_->{json}{id} || 0) == 77 }
         @{$t->mock->requests('/say/ping')} });
     ok $ping, 'a ping is answered';
+    return;
+}
+
+
+sub resumed {
+    my ($t) = @_;
+    $t->mock->forget;
+    is_five(play($t, $t->mcp('/resume/session'), [ @ADD ]), 'resumed');
+
+    my @gets = grep { $_->{method} eq 'GET' } @{$t->mock->requests('/mcp')};
+    is_deeply [ map { $_->{headers}{'last-event-id'} } @gets ],
+              [ 'first', 'second' ], 'twice, by the ids of complete events';
+    is scalar(grep { ($_->{headers}{'mcp-session-id'} || '')
+                     =~ /^session-\d/ } @gets), 2, 'with the session';
+    is_deeply [ map { $_->{headers}{accept} } @gets ],
+              [ ('text/event-stream') x 2 ], 'Accept';
+    is_deeply [ grep { defined $_->{headers}{'content-type'} } @gets ], [],
+              'no body, no type';
+    like $gets[0]{headers}{'mcp-protocol-version'}, qr/^20/, 'the version';
+    is scalar(grep { $_->{json} && $_->{json}{method} eq 'tools/call' }
+              @{$t->mock->requests('/mcp')}), 1, 'the call was made once';
+
+    my ($run, $result) = play($t, $t->mcp('/gone'), [ @ADD ]);
+    is $result->{is_error}, JSON::PP::true, 'one that cannot be resumed';
+    like $result->{content}[0]{text},
+         qr/connection ended .* may have taken effect/, 'says so';
+    return;
+}
+
+
+sub side_by_side {
+    my ($t) = @_;
+    my $begin = time;
+    my ($run, @results) = play($t, $t->mcp,
+                               map { [ 'm-slow', { seconds => 0.5 } ] } 1 .. 8);
+    my $took = time - $begin;
+    is scalar(grep { !$_->{is_error} } @results), 8, 'eight calls';
+    ok $took < 2.5, "of half a second each: $took s";
+
+    $begin = time;
+    my $c = $t->conversation(mcp_servers => [ map { { alias => "m$_",
+        url => $t->mcp("/slow-initialize") . "?$_" } } 1 .. 8 ]);
+    $run = $t->finished($t->run($c, 'hello'));
+    $took = time - $begin;
+    is $run->{status}, 'completed', 'eight servers';
+    ok $took < 5, "that take a second to open: $took s";
     return;
 }
 

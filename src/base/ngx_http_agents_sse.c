@@ -38,6 +38,23 @@ ngx_http_agents_sse_free(ngx_http_agents_sse_t *sse)
 }
 
 
+void
+ngx_http_agents_sse_restart(ngx_http_agents_sse_t *sse)
+{
+    ngx_http_agents_buf_reset(&sse->line);
+    ngx_http_agents_buf_reset(&sse->data);
+    ngx_http_agents_buf_reset(&sse->event);
+    ngx_http_agents_buf_reset(&sse->id);
+
+    ngx_http_agents_buf_adds(&sse->id, ngx_http_agents_sse_text(&sse->last_id));
+
+    sse->seen = 0;
+    sse->cr = 0;
+    sse->started = 0;
+    sse->has_data = 0;
+}
+
+
 const char *
 ngx_http_agents_sse_last_id(const ngx_http_agents_sse_t *sse)
 {

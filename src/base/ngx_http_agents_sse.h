@@ -57,6 +57,10 @@ void ngx_http_agents_sse_free(ngx_http_agents_sse_t *sse);
 int ngx_http_agents_sse_feed(ngx_http_agents_sse_t *sse, const char *data,
     size_t len);
 
+/* Another stream goes on where this one ended: what was not complete is
+ * dropped; the last id and "retry" stay. */
+void ngx_http_agents_sse_restart(ngx_http_agents_sse_t *sse);
+
 /*
  * The id of the last complete event, also of one without data, which is not
  * shown to on_event: what Last-Event-ID has to say.  "" if none was seen.

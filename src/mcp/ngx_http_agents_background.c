@@ -18,6 +18,8 @@ static ngx_int_t ngx_http_agents_background_request(
     const ngx_http_agents_background_request_t *request);
 static ngx_int_t ngx_http_agents_background_headers(ngx_http_request_t *r,
     const ngx_http_agents_background_request_t *request);
+static ngx_int_t ngx_http_agents_background_add_headers(ngx_http_request_t *r,
+    const ngx_http_agents_background_header_t *headers, ngx_uint_t n);
 static ngx_int_t ngx_http_agents_background_subrequest(
     ngx_http_agents_background_t *bg, ngx_str_t *uri,
     const ngx_http_agents_background_request_t *request);
@@ -339,10 +341,8 @@ static ngx_int_t
 ngx_http_agents_background_headers(ngx_http_request_t *r,
     const ngx_http_agents_background_request_t *request)
 {
-    ngx_uint_t        i;
-    ngx_table_elt_t  *h;
-
-    if (ngx_list_init(&r->headers_in.headers, r->pool, request->nheaders + 1,
+    if (ngx_list_init(&r->headers_in.headers, r->pool,
+                      request->nheaders + request->nmore + 1,
                       sizeof(ngx_table_elt_t))
         != NGX_OK)
     {
@@ -360,7 +360,26 @@ ngx_http_agents_background_headers(ngx_http_request_t *r,
 
 #endif
 
-    for (i = 0; i < request->nheaders; i++) {
+    if (ngx_http_agents_background_add_headers(r, request->headers,
+                                               request->nheaders)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_agents_background_add_headers(r, request->more,
+                                                  request->nmore);
+}
+
+
+static ngx_int_t
+ngx_http_agents_background_add_headers(ngx_http_request_t *r,
+    const ngx_http_agents_background_header_t *headers, ngx_uint_t n)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    for (i = 0; i < n; i++) {
 
         h = ngx_list_push(&r->headers_in.headers);
         if (h == NULL) {
@@ -369,11 +388,10 @@ ngx_http_agents_background_headers(ngx_http_request_t *r,
 
         ngx_memzero(h, sizeof(ngx_table_elt_t));
 
-        if (ngx_http_agents_background_copy(r->pool, &h->key,
-                                            &request->headers[i].name)
+        if (ngx_http_agents_background_copy(r->pool, &h->key, &headers[i].name)
             != NGX_OK
             || ngx_http_agents_background_copy(r->pool, &h->value,
-                                               &request->headers[i].value)
+                                               &headers[i].value)
                != NGX_OK)
         {
             return NGX_ERROR;

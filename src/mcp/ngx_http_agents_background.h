@@ -97,6 +97,8 @@ typedef struct {
     ngx_http_agents_background_vars_t     vars;         /* copied */
     ngx_http_agents_background_header_t  *headers;      /* copied */
     ngx_uint_t                            nheaders;
+    const ngx_http_agents_background_header_t  *more;   /* the same */
+    ngx_uint_t                            nmore;
     ngx_str_t                             body;         /* copied */
     ngx_msec_t                            timeout;      /* of the whole */
     size_t                                max_body;     /* of the answer,

@@ -3,7 +3,10 @@
 
 
 static ngx_int_t ngx_http_agents_mcp_copy(ngx_pool_t *pool, ngx_str_t *to,
-    const char *from);
+    const void *from, size_t len);
+static ngx_int_t ngx_http_agents_mcp_copy_owner(ngx_pool_t *pool,
+    ngx_http_agents_background_owner_t *to,
+    const ngx_http_agents_background_owner_t *from);
 static void ngx_http_agents_mcp_start_handler(ngx_event_t *ev);
 static void ngx_http_agents_mcp_routed(void *data, ngx_int_t rc);
 static void ngx_http_agents_mcp_handshake(ngx_http_agents_mcp_server_t *server);
@@ -11,11 +14,10 @@ static void ngx_http_agents_mcp_handshake(ngx_http_agents_mcp_server_t *server);
 
 ngx_http_agents_mcp_server_t *
 ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
-    ngx_http_agents_tasks_t *tasks,
+    ngx_http_agents_mcp_eras_t *eras, ngx_http_agents_tasks_t *tasks,
     const ngx_http_agents_background_owner_t *owner, const char *alias,
     const char *url, ngx_log_t *log)
 {
-    ngx_str_t                      text;
     ngx_pool_t                    *pool;
     const char                    *why;
     ngx_http_agents_mcp_server_t  *server;
@@ -33,11 +35,11 @@ ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
 
     server->pool = pool;
     server->conf = conf;
+    server->eras = eras;
     server->tasks = tasks;
-    server->owner = *owner;
     server->log = log;
-    server->era = &ngx_http_agents_mcp_legacy;
     ngx_queue_init(&server->calls);
+    ngx_queue_init(&server->farewells);
 
     server->start.handler = ngx_http_agents_mcp_start_handler;
     server->start.data = server;
@@ -47,17 +49,26 @@ ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
     server->route.pool = pool;
     server->route.log = log;
 
-    if (ngx_http_agents_mcp_copy(pool, &server->alias, alias) != NGX_OK
-        || ngx_http_agents_mcp_copy(pool, &text, url) != NGX_OK)
+    if (ngx_http_agents_mcp_copy(pool, &server->alias, alias,
+                                 ngx_strlen(alias))
+        != NGX_OK
+        || ngx_http_agents_mcp_copy(pool, &server->url, url, ngx_strlen(url))
+           != NGX_OK
+        || ngx_http_agents_mcp_copy_owner(pool, &server->owner, owner)
+           != NGX_OK)
     {
         ngx_destroy_pool(pool);
         return NULL;
     }
 
+    server->era = ngx_http_agents_mcp_eras_legacy(eras, &server->url)
+                  ? &ngx_http_agents_mcp_legacy : &ngx_http_agents_mcp_modern;
+
     /* a url that was accepted once may be refused by a later release */
 
-    if (ngx_http_agents_url_parse(&server->route.url, (char *) text.data,
-                                  text.len, &why)
+    if (ngx_http_agents_url_parse(&server->route.url,
+                                  (char *) server->url.data, server->url.len,
+                                  &why)
         != 0)
     {
         ngx_log_error(NGX_LOG_WARN, log, 0,
@@ -96,23 +107,63 @@ ngx_http_agents_mcp_server_destroy(ngx_http_agents_mcp_server_t *server)
 
     server->era->close(server);
 
+    server->gone = 1;
+    ngx_http_agents_mcp_server_release(server);
+}
+
+
+void
+ngx_http_agents_mcp_server_release(ngx_http_agents_mcp_server_t *server)
+{
+    if (!server->gone || server->telling != 0) {
+        return;
+    }
+
+    json_decref(server->params);
+    free(server->session.data);
     ngx_destroy_pool(server->pool);
 }
 
 
 static ngx_int_t
-ngx_http_agents_mcp_copy(ngx_pool_t *pool, ngx_str_t *to, const char *from)
+ngx_http_agents_mcp_copy(ngx_pool_t *pool, ngx_str_t *to, const void *from,
+    size_t len)
 {
-    to->len = ngx_strlen(from);
-    to->data = ngx_pnalloc(pool, to->len + 1);
+    to->len = len;
+    to->data = ngx_pnalloc(pool, len + 1);
 
     if (to->data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(to->data, from, to->len + 1);
+    ngx_memcpy(to->data, from, len);
+    to->data[len] = '\0';
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_agents_mcp_copy_owner(ngx_pool_t *pool,
+    ngx_http_agents_background_owner_t *to,
+    const ngx_http_agents_background_owner_t *from)
+{
+    if (ngx_http_agents_mcp_copy(pool, &to->company, from->company.data,
+                                 from->company.len)
+        != NGX_OK
+        || ngx_http_agents_mcp_copy(pool, &to->user, from->user.data,
+                                    from->user.len)
+           != NGX_OK
+        || ngx_http_agents_mcp_copy(pool, &to->conversation,
+                                    from->conversation.data,
+                                    from->conversation.len)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_agents_mcp_copy(pool, &to->run, from->run.data,
+                                    from->run.len);
 }
 
 
@@ -224,6 +275,77 @@ ngx_http_agents_mcp_opened(ngx_http_agents_mcp_server_t *server,
 }
 
 
+ngx_int_t
+ngx_http_agents_mcp_turn(ngx_http_agents_mcp_server_t *server,
+    ngx_msec_t deadline)
+{
+    /* from a hint that was wrong to the other era, or there and back */
+
+    if (server->turns == 2 || server->settled) {
+        return NGX_DECLINED;
+    }
+
+    server->turns++;
+
+    if (server->era == &ngx_http_agents_mcp_legacy) {
+        ngx_http_agents_mcp_eras_forget(server->eras, &server->url);
+        server->era = &ngx_http_agents_mcp_modern;
+
+    } else {
+        server->era = &ngx_http_agents_mcp_legacy;
+    }
+
+    ngx_http_agents_mcp_open(server, deadline);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_agents_mcp_settled(ngx_http_agents_mcp_server_t *server)
+{
+    /* a hint that was followed does not last for ever */
+
+    if (server->era == &ngx_http_agents_mcp_legacy && server->turns != 0) {
+        ngx_http_agents_mcp_eras_remember(server->eras, &server->url);
+    }
+
+    server->settled = 1;
+}
+
+
+void
+ngx_http_agents_mcp_headers(ngx_http_agents_mcp_server_t *server)
+{
+    ngx_http_agents_background_header_t  *h;
+
+    h = server->headers;
+
+    ngx_str_set(&h->name, "Content-Type");
+    ngx_str_set(&h->value, "application/json");
+    h++;
+
+    ngx_str_set(&h->name, "Accept");
+    ngx_str_set(&h->value, "application/json, text/event-stream");
+    h++;
+
+    if (server->version[0] != '\0') {
+        ngx_str_set(&h->name, "MCP-Protocol-Version");
+        h->value.data = (u_char *) server->version;
+        h->value.len = ngx_strlen(server->version);
+        h++;
+    }
+
+    if (server->session.len != 0) {
+        ngx_str_set(&h->name, "Mcp-Session-Id");
+        h->value = server->session;
+        h++;
+    }
+
+    server->nheaders = h - server->headers;
+}
+
+
 void
 ngx_http_agents_mcp_exchange_conf(ngx_http_agents_mcp_server_t *server,
     ngx_http_agents_mcp_exchange_conf_t *conf, ngx_msec_t deadline)
@@ -243,6 +365,7 @@ ngx_http_agents_mcp_exchange_conf(ngx_http_agents_mcp_server_t *server,
     conf->headers = server->headers;
     conf->nheaders = server->nheaders;
     conf->timeout = ngx_max(left, 1);
+    conf->modern = (server->era->meta != NULL);
 }
 
 
@@ -260,6 +383,7 @@ ngx_http_agents_mcp_exchange_message(ngx_http_agents_mcp_server_t *server,
 
     } else {
         conf->id = ++server->last_id;
+        conf->resumable = !conf->modern;
         ngx_http_agents_mcp_message_request(&buf, conf->id, method, params);
     }
 

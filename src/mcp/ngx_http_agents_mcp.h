@@ -14,6 +14,7 @@
 #include <ngx_core.h>
 #include <jansson.h>
 #include "ngx_http_agents_background.h"
+#include "ngx_http_agents_mcp_eras.h"
 #include "ngx_http_agents_task.h"
 
 
@@ -62,23 +63,23 @@ typedef void (*ngx_http_agents_mcp_called_pt)(void *data,
 
 
 /*
- * A server of one run: its session lives in it.  "url" and "alias" are
- * copied; "conf", "tasks", "log" and the texts of "owner" must outlive it.
- * NULL without memory.
+ * A server of one run: its session lives in it.  Texts are copied; "conf",
+ * "eras", "tasks" and "log" are the worker's.  NULL without memory.
  */
 ngx_http_agents_mcp_server_t *ngx_http_agents_mcp_server_create(
-    const ngx_http_agents_mcp_conf_t *conf, ngx_http_agents_tasks_t *tasks,
+    const ngx_http_agents_mcp_conf_t *conf, ngx_http_agents_mcp_eras_t *eras,
+    ngx_http_agents_tasks_t *tasks,
     const ngx_http_agents_background_owner_t *owner, const char *alias,
     const char *url, ngx_log_t *log);
 
 /*
- * Cancels what is under way, ends the session (best effort, in the
- * background) and frees the server.
+ * Cancels what is under way and ends the session (best effort, in the
+ * background), after which the server is freed.
  */
 void ngx_http_agents_mcp_server_destroy(ngx_http_agents_mcp_server_t *server);
 
-/* initialize, then tools/list with its pages.  NGX_ERROR without memory:
- * "done" is then not called. */
+/* Finds out the server's era, and lists its tools, page by page.  NGX_ERROR
+ * without memory: "done" is then not called. */
 ngx_int_t ngx_http_agents_mcp_discover(ngx_http_agents_mcp_server_t *server,
     ngx_http_agents_mcp_discovered_pt done, void *data);
 

@@ -2,9 +2,14 @@
 #include "ngx_http_agents_mcp_private.h"
 
 
+/* How often a tool may ask for more before its result. */
+#define NGX_HTTP_AGENTS_MCP_CALL_RETRIES  8
+
+
 /*
  * A call is sent when its server is open, else it waits for that.  A session
- * that was lost is made anew and the call sent again, once.
+ * that was lost is made anew and the call sent again, once.  A tool that asks
+ * for more is answered by a request of its own.
  */
 
 struct ngx_http_agents_mcp_call_s {
@@ -12,6 +17,11 @@ struct ngx_http_agents_mcp_call_s {
     ngx_http_agents_mcp_server_t     *server;
     ngx_str_t                         tool;         /* malloc'd */
     char                             *params;       /* malloc'd */
+    char                             *retry;        /* malloc'd: the same, with
+                                                       what was asked for */
+    ngx_uint_t                        retries;
+    ngx_http_agents_background_header_t  *headers;  /* malloc'd; or NULL */
+    ngx_uint_t                        nheaders;
     ngx_http_agents_mcp_exchange_t   *exchange;
     int64_t                           id;
     ngx_msec_t                        deadline;
@@ -32,6 +42,8 @@ static ngx_int_t ngx_http_agents_mcp_call_send(
 static void ngx_http_agents_mcp_call_wake_handler(ngx_event_t *ev);
 static void ngx_http_agents_mcp_call_replied(void *data,
     const ngx_http_agents_mcp_reply_t *reply);
+static void ngx_http_agents_mcp_call_answer(ngx_http_agents_mcp_call_t *call,
+    const ngx_http_agents_mcp_reading_t *reading);
 static void ngx_http_agents_mcp_call_reopen(ngx_http_agents_mcp_call_t *call);
 static void ngx_http_agents_mcp_call_fail(ngx_http_agents_mcp_call_t *call,
     const char *why, const char *note);
@@ -119,12 +131,18 @@ ngx_http_agents_mcp_call_create(ngx_http_agents_mcp_server_t *server,
     call->wake.log = server->log;
 
     ngx_http_agents_buf_init(&buf);
-    ngx_http_agents_mcp_message_call_params(&buf, tool, arguments);
+    ngx_http_agents_mcp_message_call_params(&buf, tool, arguments,
+                                            server->era->meta);
 
     call->params = ngx_http_agents_buf_take(&buf, NULL);
     call->tool.data = (u_char *) strdup(tool);
 
-    if (call->params == NULL || call->tool.data == NULL) {
+    if (call->params == NULL || call->tool.data == NULL
+        || (server->era->headers != NULL
+            && server->era->headers(server, tool, arguments, &call->headers,
+                                    &call->nheaders)
+               != NGX_OK))
+    {
         ngx_http_agents_mcp_call_free(call);
         return NULL;
     }
@@ -145,9 +163,12 @@ ngx_http_agents_mcp_call_send(ngx_http_agents_mcp_call_t *call)
 
     ngx_http_agents_mcp_exchange_conf(server, &conf, call->deadline);
     ngx_http_agents_mcp_exchange_message(server, &conf, "tools/call",
-                                         call->params);
+                                         call->retry != NULL ? call->retry
+                                                             : call->params);
     conf.method = NGX_HTTP_AGENTS_MCP_CALL;
     conf.tool = call->tool;
+    conf.more = call->headers;
+    conf.nmore = call->nheaders;
 
     call->id = conf.id;
     call->opens = server->opens;
@@ -220,6 +241,11 @@ ngx_http_agents_mcp_call_replied(void *data,
     server = call->server;
     call->exchange = NULL;
 
+    if (reply->outcome == NGX_HTTP_AGENTS_MCP_DONE && reply->reading->again) {
+        ngx_http_agents_mcp_call_answer(call, reply->reading);
+        return;
+    }
+
     if (reply->outcome == NGX_HTTP_AGENTS_MCP_DONE) {
         result.content = reply->reading->content;
         result.is_error = (reply->reading->is_error != 0);
@@ -257,6 +283,43 @@ ngx_http_agents_mcp_call_replied(void *data,
 
     ngx_http_agents_mcp_reply_why(reply, why, sizeof(why));
     ngx_http_agents_mcp_call_fail(call, why, note);
+}
+
+
+/* What the tool asked for goes with what was asked of it, in a new request. */
+
+static void
+ngx_http_agents_mcp_call_answer(ngx_http_agents_mcp_call_t *call,
+    const ngx_http_agents_mcp_reading_t *reading)
+{
+    ngx_http_agents_buf_t  buf;
+
+    if (call->retries == NGX_HTTP_AGENTS_MCP_CALL_RETRIES) {
+        ngx_http_agents_mcp_call_fail(call, "the tool asks for input again "
+                                      "and again", "");
+        return;
+    }
+
+    if ((ngx_msec_int_t) (call->deadline - ngx_current_msec) <= 0) {
+        ngx_http_agents_mcp_call_fail(call,
+                                      "the server did not answer in time", "");
+        return;
+    }
+
+    call->retries++;
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_mcp_message_retry_params(&buf, call->params,
+                                             reading->responses,
+                                             reading->state);
+
+    free(call->retry);
+    call->retry = ngx_http_agents_buf_take(&buf, NULL);
+
+    if (call->retry == NULL || ngx_http_agents_mcp_call_send(call) != NGX_OK) {
+        ngx_http_agents_mcp_call_fail(call, "the request could not be made",
+                                      "");
+    }
 }
 
 
@@ -341,5 +404,7 @@ ngx_http_agents_mcp_call_free(ngx_http_agents_mcp_call_t *call)
 
     free(call->tool.data);
     free(call->params);
+    free(call->retry);
+    ngx_free(call->headers);
     ngx_free(call);
 }

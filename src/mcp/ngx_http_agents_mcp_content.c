@@ -3,7 +3,12 @@
 #include <string.h>
 #include "ngx_http_agents_json.h"
 #include "ngx_http_agents_mcp_content.h"
+#include "ngx_http_agents_mcp_param.h"
 #include "ngx_http_agents_mcp_schema.h"
+
+
+/* Of one result: each costs more than it says. */
+#define NGX_HTTP_AGENTS_MCP_CONTENT_BLOCKS  1000
 
 
 static const char *const  ngx_http_agents_mcp_content_versions[] = {
@@ -16,6 +21,9 @@ static const char *const  ngx_http_agents_mcp_content_versions[] = {
 
 static void ngx_http_agents_mcp_content_invalid(
     ngx_http_agents_mcp_reading_t *reading, const char *why);
+static int ngx_http_agents_mcp_content_params(
+    ngx_http_agents_mcp_reading_t *reading, const json_t *tool,
+    json_t **params);
 static json_t *ngx_http_agents_mcp_content_tool(const char *alias,
     const json_t *tool);
 static int ngx_http_agents_mcp_content_describe(json_t *out,
@@ -40,7 +48,6 @@ void
 ngx_http_agents_mcp_content_initialize(ngx_http_agents_mcp_reading_t *reading,
     const json_t *result)
 {
-    size_t                  i, n;
     const char             *version;
     ngx_http_agents_buf_t   why;
 
@@ -52,25 +59,23 @@ ngx_http_agents_mcp_content_initialize(ngx_http_agents_mcp_reading_t *reading,
         return;
     }
 
-    n = sizeof(ngx_http_agents_mcp_content_versions) / sizeof(char *);
+    if (ngx_http_agents_mcp_content_is_version(version)) {
 
-    for (i = 0; i < n; i++) {
+        /* they are dates, of one length */
 
-        if (strcmp(version, ngx_http_agents_mcp_content_versions[i]) == 0) {
+        memcpy(reading->version, version, NGX_HTTP_AGENTS_MCP_VERSION_LEN + 1);
 
-            /* they are dates, of one length */
-
-            memcpy(reading->version, version,
-                   NGX_HTTP_AGENTS_MCP_VERSION_LEN + 1);
-
-            reading->has_tools = (ngx_http_agents_json_object(
-                                      ngx_http_agents_json_object(result,
-                                                             "capabilities"),
-                                      "tools")
-                                  != NULL);
-            return;
-        }
+        reading->has_tools = (ngx_http_agents_json_object(
+                                  ngx_http_agents_json_object(result,
+                                                              "capabilities"),
+                                  "tools")
+                              != NULL);
+        return;
     }
+
+    /* one that does not know this revision's handshake to be gone */
+
+    reading->takes_modern = (strcmp(version, NGX_HTTP_AGENTS_MCP_MODERN) == 0);
 
     ngx_http_agents_buf_init(&why);
     ngx_http_agents_buf_addf(&why, "its protocol version \"%.40s\" is not "
@@ -78,6 +83,23 @@ ngx_http_agents_mcp_content_initialize(ngx_http_agents_mcp_reading_t *reading,
 
     reading->found = NGX_HTTP_AGENTS_MCP_INVALID;
     reading->message = ngx_http_agents_buf_take(&why, NULL);
+}
+
+
+int
+ngx_http_agents_mcp_content_is_version(const char *version)
+{
+    size_t  i, n;
+
+    n = sizeof(ngx_http_agents_mcp_content_versions) / sizeof(char *);
+
+    for (i = 0; i < n; i++) {
+        if (strcmp(version, ngx_http_agents_mcp_content_versions[i]) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -95,7 +117,7 @@ ngx_http_agents_mcp_content_list(ngx_http_agents_mcp_reading_t *reading,
     const json_t *result)
 {
     size_t       i;
-    json_t      *tools, *tool, *out;
+    json_t      *tools, *tool, *params, *out;
     const char  *cursor, *name;
 
     tools = ngx_http_agents_json_array(result, "tools");
@@ -119,10 +141,26 @@ ngx_http_agents_mcp_content_list(ngx_http_agents_mcp_reading_t *reading,
             continue;
         }
 
+        params = NULL;
+
+        if (reading->modern
+            && !ngx_http_agents_mcp_content_params(reading, tool, &params))
+        {
+            continue;
+        }
+
         out = ngx_http_agents_mcp_content_tool(reading->alias, tool);
 
-        if (json_array_append_new(reading->tools, out) != 0) {
+        if (json_array_append(reading->tools, out) != 0
+            || (params != NULL && json_object_set(out, "params", params) != 0))
+        {
             reading->found = NGX_HTTP_AGENTS_MCP_NO_MEMORY;
+        }
+
+        json_decref(out);
+        json_decref(params);
+
+        if (reading->found == NGX_HTTP_AGENTS_MCP_NO_MEMORY) {
             return;
         }
     }
@@ -138,6 +176,37 @@ ngx_http_agents_mcp_content_list(ngx_http_agents_mcp_reading_t *reading,
             reading->found = NGX_HTTP_AGENTS_MCP_NO_MEMORY;
         }
     }
+}
+
+
+/* Whether the tool may be used: not so if it asks for headers wrongly. */
+
+static int
+ngx_http_agents_mcp_content_params(ngx_http_agents_mcp_reading_t *reading,
+    const json_t *tool, json_t **params)
+{
+    const char  *why;
+
+    *params = ngx_http_agents_mcp_param_find(json_object_get(tool,
+                                                             "inputSchema"),
+                                             &why);
+    if (*params == NULL) {
+
+        if (why == NULL) {
+            reading->found = NGX_HTTP_AGENTS_MCP_NO_MEMORY;
+            return 1;
+        }
+
+        reading->left_out++;
+        return 0;
+    }
+
+    if (json_array_size(*params) == 0) {
+        json_decref(*params);
+        *params = NULL;
+    }
+
+    return 1;
 }
 
 
@@ -246,11 +315,21 @@ ngx_http_agents_mcp_content_call(ngx_http_agents_mcp_reading_t *reading,
 
     json_array_foreach(content, i, block) {
 
-        ngx_http_agents_mcp_content_block(&text, block);
+        if (i == NGX_HTTP_AGENTS_MCP_CONTENT_BLOCKS) {
+            ngx_http_agents_buf_addf(&text, "(%zu more blocks were left out)",
+                                     json_array_size(content) - i);
+
+        } else {
+            ngx_http_agents_mcp_content_block(&text, block);
+        }
 
         if (ngx_http_agents_mcp_content_add(blocks, &text) != 0) {
             reading->found = NGX_HTTP_AGENTS_MCP_NO_MEMORY;
             goto done;
+        }
+
+        if (i == NGX_HTTP_AGENTS_MCP_CONTENT_BLOCKS) {
+            break;
         }
     }
 
@@ -274,6 +353,74 @@ ngx_http_agents_mcp_content_call(ngx_http_agents_mcp_reading_t *reading,
 done:
 
     ngx_http_agents_buf_free(&text);
+}
+
+
+/*
+ * The same answer to each, whoever would have to be asked: there is nobody.
+ * Roots are none.  What a model of ours would have to say cannot be declined,
+ * so that the call fails.
+ */
+
+void
+ngx_http_agents_mcp_content_input(ngx_http_agents_mcp_reading_t *reading,
+    const json_t *result)
+{
+    json_t                 *requests, *request, *state;
+    const char             *name, *method;
+    ngx_http_agents_buf_t   buf;
+
+    requests = ngx_http_agents_json_object(result, "inputRequests");
+    state = json_object_get(result, "requestState");
+
+    if (json_object_size(requests) == 0 && state == NULL) {
+        ngx_http_agents_mcp_content_invalid(reading, "it asks for input, and "
+                                            "does not say for which");
+        return;
+    }
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_json_begin(&buf);
+
+    json_object_foreach(requests, name, request) {
+
+        method = ngx_http_agents_json_string(request, "method", NULL);
+
+        if (method != NULL && strcmp(method, "elicitation/create") == 0) {
+            ngx_http_agents_json_key(&buf, name);
+            ngx_http_agents_buf_adds(&buf, "{\"action\":\"decline\"}");
+
+        } else if (method != NULL && strcmp(method, "roots/list") == 0) {
+            ngx_http_agents_json_key(&buf, name);
+            ngx_http_agents_buf_adds(&buf, "{\"roots\":[]}");
+
+        } else {
+            ngx_http_agents_buf_free(&buf);
+            ngx_http_agents_mcp_content_invalid(reading, "it asks for what is "
+                                                "not supported");
+            return;
+        }
+    }
+
+    ngx_http_agents_json_end(&buf);
+
+    reading->again = 1;
+
+    if (json_object_size(requests) != 0) {
+        reading->responses = ngx_http_agents_buf_take(&buf, NULL);
+        reading->again = (reading->responses != NULL);
+    }
+
+    ngx_http_agents_buf_free(&buf);
+
+    if (state != NULL) {
+        reading->state = ngx_http_agents_json_text(state, NULL);
+        reading->again &= (reading->state != NULL);
+    }
+
+    if (!reading->again) {
+        reading->found = NGX_HTTP_AGENTS_MCP_NO_MEMORY;
+    }
 }
 
 

@@ -20,5 +20,12 @@ void ngx_http_agents_mcp_content_list(ngx_http_agents_mcp_reading_t *reading,
 void ngx_http_agents_mcp_content_call(ngx_http_agents_mcp_reading_t *reading,
     const json_t *result);
 
+/* A call's result that asks for more: what it is answered with. */
+void ngx_http_agents_mcp_content_input(ngx_http_agents_mcp_reading_t *reading,
+    const json_t *result);
+
+/* Whether it is a revision with the handshake that this client speaks. */
+int ngx_http_agents_mcp_content_is_version(const char *version);
+
 
 #endif /* _NGX_HTTP_AGENTS_MCP_CONTENT_H_INCLUDED_ */

@@ -1,63 +1,30 @@
 
-#include "ngx_http_agents_mcp_exchange.h"
-#include "ngx_http_agents_sse.h"
+#include "ngx_http_agents_mcp_exchange_parts.h"
 
 
-/* Bytes of a message that the event loop reads by itself. */
-#define NGX_HTTP_AGENTS_MCP_EXCHANGE_SHORT  (32 * 1024)
+/* Messages of one exchange that are read: no server has as much to say. */
+#define NGX_HTTP_AGENTS_MCP_EXCHANGE_MESSAGES  16384
 
-/* Answers to requests of a server during one exchange. */
-#define NGX_HTTP_AGENTS_MCP_EXCHANGE_ASIDES  64
+/* How often a stream is taken up again, and after what time: what a server
+ * asks for is not less than the least. */
+#define NGX_HTTP_AGENTS_MCP_EXCHANGE_RESUMES  100
+#define NGX_HTTP_AGENTS_MCP_EXCHANGE_PAUSE    1000
+#define NGX_HTTP_AGENTS_MCP_EXCHANGE_LEAST    100
+
+/* Headers of a GET. */
+#define NGX_HTTP_AGENTS_MCP_EXCHANGE_HEADERS  8
 
 /* For what is sent without waiting for its answer. */
 #define NGX_HTTP_AGENTS_MCP_EXCHANGE_ASIDE_TIMEOUT   5000
 #define NGX_HTTP_AGENTS_MCP_EXCHANGE_ASIDE_MAX_BODY  (64 * 1024)
 
 
-typedef struct ngx_http_agents_mcp_pending_s  ngx_http_agents_mcp_pending_t;
-
-/* A message, until it was read. */
-struct ngx_http_agents_mcp_pending_s {
-    ngx_http_agents_mcp_reading_t    reading;
-    ngx_http_agents_task_t           task;
-    ngx_http_agents_mcp_exchange_t  *exchange;
-    ngx_http_agents_mcp_pending_t   *next;
-};
-
-
-struct ngx_http_agents_mcp_exchange_s {
-    ngx_http_agents_mcp_exchange_conf_t    conf;
-    ngx_http_agents_mcp_replied_pt         done;
-    void                                  *data;
-    ngx_msec_t                             deadline;
-
-    ngx_http_agents_background_t          *bg;
-    ngx_http_agents_background_status_e    status;      /* once bg ended */
-    ngx_uint_t                             http_status;
-    ngx_str_t                              session;     /* malloc'd */
-    ngx_str_t                              location;    /* malloc'd */
-
-    ngx_http_agents_sse_t                  sse;
-    ngx_uint_t                             asides;
-    ngx_uint_t                             moves;       /* to other addresses */
-
-    ngx_http_agents_mcp_pending_t         *first;       /* in line for a thread,
-                                                           the first in it */
-    ngx_http_agents_mcp_pending_t        **last;
-    ngx_http_agents_mcp_pending_t         *answer;
-
-    unsigned                               stream:1;    /* of events */
-    unsigned                               ended:1;     /* bg */
-    unsigned                               repeated:1;
-    unsigned                               failed:1;    /* no memory */
-    unsigned                               reading:1;   /* in a thread */
-    unsigned                               over:1;      /* to be freed when no
-                                                           thread has it */
-};
-
-
 static ngx_int_t ngx_http_agents_mcp_exchange_send(
     ngx_http_agents_mcp_exchange_t *x);
+static void ngx_http_agents_mcp_exchange_get(
+    ngx_http_agents_mcp_exchange_t *x,
+    ngx_http_agents_background_request_t *request,
+    ngx_http_agents_background_header_t *headers);
 static void ngx_http_agents_mcp_exchange_request(
     const ngx_http_agents_mcp_exchange_conf_t *conf,
     ngx_http_agents_background_request_t *request);
@@ -75,28 +42,16 @@ static void ngx_http_agents_mcp_exchange_sent(void *data,
 static ngx_uint_t ngx_http_agents_mcp_exchange_again(
     ngx_http_agents_mcp_exchange_t *x,
     ngx_http_agents_background_answer_t *answer);
+static void ngx_http_agents_mcp_exchange_ended(
+    ngx_http_agents_mcp_exchange_t *x,
+    ngx_http_agents_background_status_e status);
+static ngx_uint_t ngx_http_agents_mcp_exchange_resume(
+    ngx_http_agents_mcp_exchange_t *x,
+    const ngx_http_agents_background_answer_t *answer);
+static void ngx_http_agents_mcp_exchange_pause_handler(ngx_event_t *ev);
 static void ngx_http_agents_mcp_exchange_captured(
     ngx_http_agents_mcp_exchange_t *x,
     ngx_http_agents_background_answer_t *answer);
-
-static ngx_int_t ngx_http_agents_mcp_exchange_take(
-    ngx_http_agents_mcp_exchange_t *x, char *text, size_t len);
-static void ngx_http_agents_mcp_exchange_post(
-    ngx_http_agents_mcp_exchange_t *x);
-static void ngx_http_agents_mcp_exchange_work(void *data, ngx_log_t *log);
-static void ngx_http_agents_mcp_exchange_read_done(void *data);
-static void ngx_http_agents_mcp_exchange_found(
-    ngx_http_agents_mcp_exchange_t *x, ngx_http_agents_mcp_pending_t *pending);
-static void ngx_http_agents_mcp_exchange_settle(
-    ngx_http_agents_mcp_exchange_t *x);
-static void ngx_http_agents_mcp_exchange_judge(
-    ngx_http_agents_mcp_exchange_t *x, ngx_http_agents_mcp_reply_t *reply);
-static void ngx_http_agents_mcp_exchange_judge_answer(
-    ngx_http_agents_mcp_exchange_t *x, ngx_http_agents_mcp_reply_t *reply);
-static void ngx_http_agents_mcp_exchange_free(
-    ngx_http_agents_mcp_exchange_t *x);
-static void ngx_http_agents_mcp_exchange_free_pending(
-    ngx_http_agents_mcp_pending_t *pending);
 static void ngx_http_agents_mcp_exchange_aside_done(void *data,
     ngx_http_agents_background_answer_t *answer);
 
@@ -124,6 +79,10 @@ ngx_http_agents_mcp_exchange_start(
     x->last = &x->first;
     x->deadline = ngx_current_msec + conf->timeout;
 
+    x->pause.handler = ngx_http_agents_mcp_exchange_pause_handler;
+    x->pause.data = x;
+    x->pause.log = conf->log;
+
     ngx_http_agents_sse_init(&x->sse, conf->conf->max_body,
                              ngx_http_agents_mcp_exchange_event, x);
 
@@ -144,6 +103,10 @@ ngx_http_agents_mcp_exchange_cancel(ngx_http_agents_mcp_exchange_t *x)
         x->bg = NULL;
     }
 
+    if (x->pause.timer_set) {
+        ngx_del_timer(&x->pause);
+    }
+
     ngx_http_agents_mcp_exchange_free(x);
 }
 
@@ -151,12 +114,20 @@ ngx_http_agents_mcp_exchange_cancel(ngx_http_agents_mcp_exchange_t *x)
 static ngx_int_t
 ngx_http_agents_mcp_exchange_send(ngx_http_agents_mcp_exchange_t *x)
 {
+    ngx_http_agents_background_header_t   headers[
+                                         NGX_HTTP_AGENTS_MCP_EXCHANGE_HEADERS];
     ngx_http_agents_background_request_t  request;
 
     ngx_http_agents_mcp_exchange_request(&x->conf, &request);
 
-    request.body.data = (u_char *) x->conf.body;
-    request.body.len = x->conf.body_len;
+    if (x->resumes != 0) {
+        ngx_http_agents_mcp_exchange_get(x, &request, headers);
+
+    } else {
+        request.body.data = (u_char *) x->conf.body;
+        request.body.len = x->conf.body_len;
+    }
+
     request.max_body = x->conf.conf->max_body;
     request.on_head = ngx_http_agents_mcp_exchange_head;
     request.on_body = ngx_http_agents_mcp_exchange_body;
@@ -170,6 +141,45 @@ ngx_http_agents_mcp_exchange_send(ngx_http_agents_mcp_exchange_t *x)
                                             x);
 
     return (x->bg != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* The stream from where it ended: as for the POST, but for what tells of its
+ * body, of which there is none. */
+
+static void
+ngx_http_agents_mcp_exchange_get(ngx_http_agents_mcp_exchange_t *x,
+    ngx_http_agents_background_request_t *request,
+    ngx_http_agents_background_header_t *headers)
+{
+    ngx_uint_t                            i;
+    ngx_http_agents_background_header_t  *h;
+
+    h = headers;
+
+    ngx_str_set(&h->name, "Accept");
+    ngx_str_set(&h->value, "text/event-stream");
+    h++;
+
+    ngx_str_set(&h->name, "Last-Event-ID");
+    h->value.data = (u_char *) ngx_http_agents_sse_last_id(&x->sse);
+    h->value.len = ngx_strlen(h->value.data);
+    h++;
+
+    for (i = 0; i < x->conf.nheaders
+                && h < headers + NGX_HTTP_AGENTS_MCP_EXCHANGE_HEADERS;
+         i++)
+    {
+        if (ngx_strcmp(x->conf.headers[i].name.data, "Content-Type") != 0
+            && ngx_strcmp(x->conf.headers[i].name.data, "Accept") != 0)
+        {
+            *h++ = x->conf.headers[i];
+        }
+    }
+
+    ngx_str_set(&request->method, "GET");
+    request->headers = headers;
+    request->nheaders = h - headers;
 }
 
 
@@ -193,6 +203,8 @@ ngx_http_agents_mcp_exchange_request(
     request->vars.tool = conf->tool;
     request->headers = conf->headers;
     request->nheaders = conf->nheaders;
+    request->more = conf->more;
+    request->nmore = conf->nmore;
 }
 
 
@@ -201,6 +213,15 @@ ngx_http_agents_mcp_exchange_head(void *data,
     const ngx_http_agents_background_answer_t *answer)
 {
     ngx_http_agents_mcp_exchange_t  *x = data;
+
+    if (x->resumes != 0) {
+
+        /* a GET answers nothing by itself: either there is a stream or not */
+
+        x->stream = ngx_http_agents_mcp_exchange_is_stream(
+                                                      &answer->content_type);
+        return x->stream ? NGX_OK : NGX_DONE;
+    }
 
     x->http_status = answer->http_status;
 
@@ -281,7 +302,7 @@ ngx_http_agents_mcp_exchange_body(void *data, u_char *p, size_t len)
     rc = ngx_http_agents_sse_feed(&x->sse, (const char *) p, len);
 
     if (rc < 0) {
-        x->failed = 1;
+        x->failed = !x->flooded;
         return NGX_DONE;
     }
 
@@ -300,6 +321,11 @@ ngx_http_agents_mcp_exchange_event(void *data,
         || (*event->event != '\0' && ngx_strcmp(event->event, "message") != 0))
     {
         return 0;
+    }
+
+    if (x->messages++ == NGX_HTTP_AGENTS_MCP_EXCHANGE_MESSAGES) {
+        x->flooded = 1;
+        return -1;
     }
 
     text = malloc(event->data_len + 1);
@@ -336,14 +362,104 @@ ngx_http_agents_mcp_exchange_sent(void *data,
         x->failed = 1;
     }
 
-    x->ended = 1;
-    x->status = answer->status;
-    x->http_status = answer->http_status;
-
-    if (answer->body != NULL) {
-        ngx_http_agents_mcp_exchange_captured(x, answer);
+    if (ngx_http_agents_mcp_exchange_resume(x, answer)) {
+        return;
     }
 
+    ngx_http_agents_mcp_exchange_ended(x, answer->status);
+
+    if (x->resumes == 0) {
+        x->http_status = answer->http_status;
+
+        if (answer->body != NULL) {
+            ngx_http_agents_mcp_exchange_captured(x, answer);
+        }
+    }
+
+    ngx_http_agents_mcp_exchange_settle(x);
+}
+
+
+/* A stream that was taken up again and ends otherwise than in time is one that
+ * was cut off. */
+
+static void
+ngx_http_agents_mcp_exchange_ended(ngx_http_agents_mcp_exchange_t *x,
+    ngx_http_agents_background_status_e status)
+{
+    x->ended = 1;
+    x->status = status;
+
+    if (x->resumes != 0
+        && status != NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT
+        && status != NGX_HTTP_AGENTS_BACKGROUND_TOO_BIG)
+    {
+        x->status = NGX_HTTP_AGENTS_BACKGROUND_BROKEN;
+    }
+}
+
+
+/* Whether a stream that ended before the answer is to be gone on with. */
+
+static ngx_uint_t
+ngx_http_agents_mcp_exchange_resume(ngx_http_agents_mcp_exchange_t *x,
+    const ngx_http_agents_background_answer_t *answer)
+{
+    u_char          *p;
+    ngx_msec_t       wait;
+    ngx_msec_int_t   left;
+
+    if (!x->conf.resumable || !x->stream || x->failed || x->flooded
+        || x->answer != NULL
+        || x->resumes == NGX_HTTP_AGENTS_MCP_EXCHANGE_RESUMES
+        || (answer->status != NGX_HTTP_AGENTS_BACKGROUND_OK
+            && answer->status != NGX_HTTP_AGENTS_BACKGROUND_BROKEN))
+    {
+        return 0;
+    }
+
+    p = (u_char *) ngx_http_agents_sse_last_id(&x->sse);
+
+    if (*p == '\0') {
+        return 0;
+    }
+
+    for ( /* void */ ; *p != '\0'; p++) {
+        if (*p < 0x20 || *p == 0x7f) {
+            return 0;       /* what no header can say */
+        }
+    }
+
+    left = (ngx_msec_int_t) (x->deadline - ngx_current_msec);
+
+    wait = (x->sse.retry >= 0) ? (ngx_msec_t) ngx_min(x->sse.retry, 86400000)
+                               : NGX_HTTP_AGENTS_MCP_EXCHANGE_PAUSE;
+    wait = ngx_max(wait, NGX_HTTP_AGENTS_MCP_EXCHANGE_LEAST);
+
+    if (left <= (ngx_msec_int_t) wait) {
+        return 0;
+    }
+
+    x->resumes++;
+    x->stream = 0;
+    ngx_http_agents_sse_restart(&x->sse);
+
+    ngx_add_timer(&x->pause, wait);
+
+    return 1;
+}
+
+
+static void
+ngx_http_agents_mcp_exchange_pause_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_mcp_exchange_t  *x = ev->data;
+
+    if (ngx_http_agents_mcp_exchange_send(x) == NGX_OK) {
+        return;
+    }
+
+    x->failed = 1;
     ngx_http_agents_mcp_exchange_settle(x);
 }
 
@@ -407,159 +523,17 @@ ngx_http_agents_mcp_exchange_captured(ngx_http_agents_mcp_exchange_t *x,
 }
 
 
-/* Takes over the text. */
-
-static ngx_int_t
-ngx_http_agents_mcp_exchange_take(ngx_http_agents_mcp_exchange_t *x,
-    char *text, size_t len)
-{
-    ngx_http_agents_mcp_reading_t  *reading;
-    ngx_http_agents_mcp_pending_t  *pending;
-
-    pending = ngx_calloc(sizeof(ngx_http_agents_mcp_pending_t), x->conf.log);
-    if (pending == NULL) {
-        free(text);
-        return NGX_ERROR;
-    }
-
-    pending->exchange = x;
-
-    reading = &pending->reading;
-    reading->text = text;
-    reading->len = len;
-    reading->id = x->conf.id;
-    reading->method = x->conf.method;
-    reading->lax = (x->http_status >= NGX_HTTP_BAD_REQUEST);
-
-    ngx_memcpy(reading->alias, x->conf.alias.data,
-               ngx_min(x->conf.alias.len, NGX_HTTP_AGENTS_MCP_ALIAS_MAX));
-
-    /* the schemas of a list make even a short one long to read */
-
-    if (len <= NGX_HTTP_AGENTS_MCP_EXCHANGE_SHORT
-        && x->conf.method != NGX_HTTP_AGENTS_MCP_LIST)
-    {
-        ngx_http_agents_mcp_message_read(reading);
-        ngx_http_agents_mcp_exchange_found(x, pending);
-        return NGX_OK;
-    }
-
-    *x->last = pending;
-    x->last = &pending->next;
-
-    if (!x->reading) {
-        ngx_http_agents_mcp_exchange_post(x);
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_agents_mcp_exchange_post(ngx_http_agents_mcp_exchange_t *x)
-{
-    ngx_http_agents_mcp_pending_t  *pending;
-
-    x->reading = 1;
-
-    pending = x->first;
-    pending->task.work = ngx_http_agents_mcp_exchange_work;
-    pending->task.done = ngx_http_agents_mcp_exchange_read_done;
-    pending->task.data = pending;
-
-    ngx_http_agents_task_post(x->conf.tasks, &pending->task);
-}
-
-
-/* In a pool thread: it touches the reading alone. */
-
-static void
-ngx_http_agents_mcp_exchange_work(void *data, ngx_log_t *log)
-{
-    ngx_http_agents_mcp_pending_t  *pending = data;
-
-    ngx_http_agents_mcp_message_read(&pending->reading);
-}
-
-
-static void
-ngx_http_agents_mcp_exchange_read_done(void *data)
-{
-    ngx_http_agents_mcp_exchange_t  *x;
-    ngx_http_agents_mcp_pending_t   *pending = data;
-
-    x = pending->exchange;
-
-    x->reading = 0;
-    x->first = pending->next;
-
-    if (x->first == NULL) {
-        x->last = &x->first;
-    }
-
-    if (x->over) {
-        ngx_http_agents_mcp_exchange_free_pending(pending);
-        ngx_http_agents_mcp_exchange_free(x);
-        return;
-    }
-
-    ngx_http_agents_mcp_exchange_found(x, pending);
-
-    if (x->answer == NULL && x->first != NULL) {
-        ngx_http_agents_mcp_exchange_post(x);
-    }
-
-    ngx_http_agents_mcp_exchange_settle(x);
-}
-
-
-/* Keeps the message if it is the answer, does what it asks for, or neither. */
-
-static void
-ngx_http_agents_mcp_exchange_found(ngx_http_agents_mcp_exchange_t *x,
-    ngx_http_agents_mcp_pending_t *pending)
-{
-    switch (pending->reading.found) {
-
-    case NGX_HTTP_AGENTS_MCP_RESULT:
-    case NGX_HTTP_AGENTS_MCP_ERROR:
-    case NGX_HTTP_AGENTS_MCP_INVALID:
-    case NGX_HTTP_AGENTS_MCP_NO_MEMORY:
-
-        if (x->answer == NULL) {
-            x->answer = pending;
-            return;
-        }
-
-        break;
-
-    case NGX_HTTP_AGENTS_MCP_REQUEST:
-
-        if (x->asides < NGX_HTTP_AGENTS_MCP_EXCHANGE_ASIDES) {
-            x->asides++;
-            ngx_http_agents_mcp_exchange_aside(&x->conf,
-                                               pending->reading.reply);
-        }
-
-        break;
-
-    case NGX_HTTP_AGENTS_MCP_OTHER:
-        break;
-    }
-
-    ngx_http_agents_mcp_exchange_free_pending(pending);
-}
-
-
-/* Ends the exchange if there is an answer, or none can come any more. */
-
-static void
+void
 ngx_http_agents_mcp_exchange_settle(ngx_http_agents_mcp_exchange_t *x)
 {
     ngx_http_agents_mcp_reply_t  reply;
 
     if (x->answer == NULL && !x->failed && (!x->ended || x->first != NULL)) {
         return;
+    }
+
+    if (x->pause.timer_set) {
+        ngx_del_timer(&x->pause);
     }
 
     if (x->bg != NULL) {
@@ -577,98 +551,7 @@ ngx_http_agents_mcp_exchange_settle(ngx_http_agents_mcp_exchange_t *x)
 }
 
 
-static void
-ngx_http_agents_mcp_exchange_judge(ngx_http_agents_mcp_exchange_t *x,
-    ngx_http_agents_mcp_reply_t *reply)
-{
-    reply->http_status = x->http_status;
-    reply->session = x->session;
-    reply->location = x->location;
-
-    if (x->failed) {
-        reply->outcome = NGX_HTTP_AGENTS_MCP_NO_RESOURCES;
-        return;
-    }
-
-    if (x->answer != NULL) {
-        ngx_http_agents_mcp_exchange_judge_answer(x, reply);
-        return;
-    }
-
-    switch (x->status) {
-
-    case NGX_HTTP_AGENTS_BACKGROUND_OK:
-
-        if (x->http_status >= NGX_HTTP_SPECIAL_RESPONSE) {
-            reply->outcome = NGX_HTTP_AGENTS_MCP_HTTP;
-
-        } else if (x->conf.notification) {
-            reply->outcome = NGX_HTTP_AGENTS_MCP_DONE;
-
-        } else if (x->stream) {
-            reply->outcome = NGX_HTTP_AGENTS_MCP_CUT_OFF;
-
-        } else {
-            reply->outcome = NGX_HTTP_AGENTS_MCP_NONSENSE;
-        }
-
-        return;
-
-    case NGX_HTTP_AGENTS_BACKGROUND_REFUSED:
-        reply->outcome = NGX_HTTP_AGENTS_MCP_UNREACHABLE;
-        return;
-
-    case NGX_HTTP_AGENTS_BACKGROUND_BROKEN:
-        reply->outcome = NGX_HTTP_AGENTS_MCP_CUT_OFF;
-        return;
-
-    case NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT:
-        reply->outcome = NGX_HTTP_AGENTS_MCP_TIMED_OUT;
-        return;
-
-    case NGX_HTTP_AGENTS_BACKGROUND_TOO_BIG:
-        reply->outcome = NGX_HTTP_AGENTS_MCP_OVERSIZED;
-        return;
-
-    case NGX_HTTP_AGENTS_BACKGROUND_FAILED:
-        reply->outcome = NGX_HTTP_AGENTS_MCP_NO_RESOURCES;
-        return;
-    }
-}
-
-
-static void
-ngx_http_agents_mcp_exchange_judge_answer(ngx_http_agents_mcp_exchange_t *x,
-    ngx_http_agents_mcp_reply_t *reply)
-{
-    ngx_http_agents_mcp_reading_t  *reading;
-
-    reading = &x->answer->reading;
-
-    reply->reading = reading;
-    reply->bytes = reading->len;
-
-    if (reading->found == NGX_HTTP_AGENTS_MCP_NO_MEMORY) {
-        reply->outcome = NGX_HTTP_AGENTS_MCP_NO_RESOURCES;
-
-    } else if (reading->found == NGX_HTTP_AGENTS_MCP_ERROR) {
-        reply->outcome = NGX_HTTP_AGENTS_MCP_REJECTED;
-
-    } else if (x->http_status >= NGX_HTTP_SPECIAL_RESPONSE) {
-        reply->outcome = NGX_HTTP_AGENTS_MCP_HTTP;
-
-    } else if (reading->found == NGX_HTTP_AGENTS_MCP_INVALID) {
-        reply->outcome = NGX_HTTP_AGENTS_MCP_NONSENSE;
-
-    } else {
-        reply->outcome = NGX_HTTP_AGENTS_MCP_DONE;
-    }
-}
-
-
-/* A thread may still read one message: it is freed when that is done. */
-
-static void
+void
 ngx_http_agents_mcp_exchange_free(ngx_http_agents_mcp_exchange_t *x)
 {
     ngx_http_agents_mcp_pending_t  *pending, *next;
@@ -697,22 +580,17 @@ ngx_http_agents_mcp_exchange_free(ngx_http_agents_mcp_exchange_t *x)
 }
 
 
-static void
-ngx_http_agents_mcp_exchange_free_pending(
-    ngx_http_agents_mcp_pending_t *pending)
-{
-    ngx_http_agents_mcp_message_free(&pending->reading);
-    ngx_free(pending);
-}
-
-
-void
+ngx_int_t
 ngx_http_agents_mcp_exchange_aside(
-    const ngx_http_agents_mcp_exchange_conf_t *conf, const char *body)
+    const ngx_http_agents_mcp_exchange_conf_t *conf, const char *body,
+    ngx_http_agents_background_done_pt done, void *data)
 {
     ngx_http_agents_background_request_t  request;
 
     ngx_http_agents_mcp_exchange_request(conf, &request);
+
+    request.more = NULL;
+    request.nmore = 0;
 
     if (body != NULL) {
         request.body.data = (u_char *) body;
@@ -725,16 +603,21 @@ ngx_http_agents_mcp_exchange_aside(
     request.timeout = NGX_HTTP_AGENTS_MCP_EXCHANGE_ASIDE_TIMEOUT;
     request.max_body = NGX_HTTP_AGENTS_MCP_EXCHANGE_ASIDE_MAX_BODY;
 
+    if (done == NULL) {
+        done = ngx_http_agents_mcp_exchange_aside_done;
+    }
+
     if (ngx_http_agents_background_send(&conf->conf->target, &request,
-                                        conf->log,
-                                        ngx_http_agents_mcp_exchange_aside_done,
-                                        NULL)
+                                        conf->log, done, data)
         == NULL)
     {
         ngx_log_error(NGX_LOG_ERR, conf->log, 0,
                       "a message to the mcp server at \"%V\" was not sent",
                       &request.vars.host);
+        return NGX_ERROR;
     }
+
+    return NGX_OK;
 }
 
 

@@ -10,6 +10,8 @@
  *   start -> sent -> headers -> JSON, captured -> reading --------+--> done
  *                       |                           ^
  *                       +--> events, as they come --+
+ *                       |                 |
+ *                       +-- GET <- wait <-+  the stream ended before
  *
  * A short message is read at once, a long one in a pool thread.
  */
@@ -44,9 +46,13 @@ typedef struct {
     ngx_str_t                             alias;
     ngx_str_t                             tool;     /* or empty */
 
-    /* of each POST, the answers to the server's requests included */
+    /* of each POST, the answers to the server's requests included; what
+     * differs in a GET is known by name */
     ngx_http_agents_background_header_t  *headers;
     ngx_uint_t                            nheaders;
+
+    const ngx_http_agents_background_header_t  *more;   /* of this one alone */
+    ngx_uint_t                                  nmore;
 
     char                                 *body;     /* malloc'd; taken over,
                                                        also on failure */
@@ -54,6 +60,8 @@ typedef struct {
     int64_t                               id;       /* of a request */
     ngx_http_agents_mcp_method_e          method;
     ngx_msec_t                            timeout;
+    unsigned                              modern:1;
+    unsigned                              resumable:1;  /* an event stream */
     unsigned                              notification:1;
     unsigned                              repeatable:1; /* once, where the
                                                            answer was lost */
@@ -72,10 +80,12 @@ void ngx_http_agents_mcp_exchange_cancel(ngx_http_agents_mcp_exchange_t *x);
 
 /*
  * A message, or with no body a DELETE, whose answer does not matter.  It
- * keeps nothing of the caller's and ends by itself.
+ * keeps nothing of the caller's and ends by itself, which "done" may learn,
+ * who frees the answer's body.  NGX_ERROR without memory or connections.
  */
-void ngx_http_agents_mcp_exchange_aside(
-    const ngx_http_agents_mcp_exchange_conf_t *conf, const char *body);
+ngx_int_t ngx_http_agents_mcp_exchange_aside(
+    const ngx_http_agents_mcp_exchange_conf_t *conf, const char *body,
+    ngx_http_agents_background_done_pt done, void *data);
 
 
 #endif /* _NGX_HTTP_AGENTS_MCP_EXCHANGE_H_INCLUDED_ */

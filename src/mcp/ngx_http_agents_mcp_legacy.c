@@ -17,9 +17,13 @@ static ngx_int_t ngx_http_agents_mcp_legacy_notify(
     ngx_http_agents_mcp_server_t *server);
 static void ngx_http_agents_mcp_legacy_notified(void *data,
     const ngx_http_agents_mcp_reply_t *reply);
-static void ngx_http_agents_mcp_legacy_headers(
-    ngx_http_agents_mcp_server_t *server);
 static void ngx_http_agents_mcp_legacy_failed(
+    ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply);
+static ngx_uint_t ngx_http_agents_mcp_legacy_is_modern(
+    ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply);
+static ngx_int_t ngx_http_agents_mcp_legacy_settle(
     ngx_http_agents_mcp_server_t *server,
     const ngx_http_agents_mcp_reply_t *reply);
 static ngx_uint_t ngx_http_agents_mcp_legacy_lost(
@@ -33,6 +37,10 @@ static void ngx_http_agents_mcp_legacy_close(
 
 const ngx_http_agents_mcp_era_t  ngx_http_agents_mcp_legacy = {
     ngx_http_agents_mcp_legacy_open,
+    NULL,
+    NULL,
+    NULL,
+    ngx_http_agents_mcp_legacy_settle,
     ngx_http_agents_mcp_legacy_lost,
     ngx_http_agents_mcp_legacy_abandon,
     ngx_http_agents_mcp_legacy_close
@@ -50,7 +58,7 @@ ngx_http_agents_mcp_legacy_open(ngx_http_agents_mcp_server_t *server)
     ngx_str_null(&server->session);
     server->version[0] = '\0';
 
-    ngx_http_agents_mcp_legacy_headers(server);
+    ngx_http_agents_mcp_headers(server);
 
     ngx_http_agents_buf_init(&buf);
     ngx_http_agents_mcp_message_initialize_params(&buf);
@@ -83,9 +91,18 @@ ngx_http_agents_mcp_legacy_initialized(void *data,
     server->opening = NULL;
 
     if (reply->outcome != NGX_HTTP_AGENTS_MCP_DONE) {
-        ngx_http_agents_mcp_legacy_failed(server, reply);
+
+        if (!ngx_http_agents_mcp_legacy_is_modern(server, reply)
+            || ngx_http_agents_mcp_turn(server, server->open_deadline)
+               != NGX_OK)
+        {
+            ngx_http_agents_mcp_legacy_failed(server, reply);
+        }
+
         return;
     }
+
+    ngx_http_agents_mcp_settled(server);
 
     ngx_memcpy(server->version, reply->reading->version,
                sizeof(server->version));
@@ -129,7 +146,7 @@ ngx_http_agents_mcp_legacy_session(ngx_http_agents_mcp_server_t *server,
         server->sessions = 1;
     }
 
-    ngx_http_agents_mcp_legacy_headers(server);
+    ngx_http_agents_mcp_headers(server);
 
     return NGX_OK;
 }
@@ -172,38 +189,6 @@ ngx_http_agents_mcp_legacy_notified(void *data,
 
 
 static void
-ngx_http_agents_mcp_legacy_headers(ngx_http_agents_mcp_server_t *server)
-{
-    ngx_http_agents_background_header_t  *h;
-
-    h = server->headers;
-
-    ngx_str_set(&h->name, "Content-Type");
-    ngx_str_set(&h->value, "application/json");
-    h++;
-
-    ngx_str_set(&h->name, "Accept");
-    ngx_str_set(&h->value, "application/json, text/event-stream");
-    h++;
-
-    if (server->version[0] != '\0') {
-        ngx_str_set(&h->name, "MCP-Protocol-Version");
-        h->value.data = (u_char *) server->version;
-        h->value.len = ngx_strlen(server->version);
-        h++;
-    }
-
-    if (server->session.len != 0) {
-        ngx_str_set(&h->name, "Mcp-Session-Id");
-        h->value = server->session;
-        h++;
-    }
-
-    server->nheaders = h - server->headers;
-}
-
-
-static void
 ngx_http_agents_mcp_legacy_failed(ngx_http_agents_mcp_server_t *server,
     const ngx_http_agents_mcp_reply_t *reply)
 {
@@ -211,6 +196,42 @@ ngx_http_agents_mcp_legacy_failed(ngx_http_agents_mcp_server_t *server,
 
     ngx_http_agents_mcp_reply_why(reply, why, sizeof(why));
     ngx_http_agents_mcp_opened(server, why);
+}
+
+
+/* Whether the handshake failed for want of the newer revision: as it says, or
+ * as may be, where only a hint spoke for the handshake. */
+
+static ngx_uint_t
+ngx_http_agents_mcp_legacy_is_modern(ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    int64_t  code;
+
+    if (reply->reading != NULL) {
+
+        code = reply->reading->code;
+
+        if (code == NGX_HTTP_AGENTS_MCP_BAD_VERSION
+            || code == NGX_HTTP_AGENTS_MCP_BAD_HEADER
+            || code == NGX_HTTP_AGENTS_MCP_NO_CAPABILITY
+            || reply->reading->takes_modern)
+        {
+            return 1;
+        }
+    }
+
+    return (server->turns == 0 && reply->http_status != 0);
+}
+
+
+/* The handshake has settled it. */
+
+static ngx_int_t
+ngx_http_agents_mcp_legacy_settle(ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    return NGX_OK;
 }
 
 
@@ -239,13 +260,8 @@ static void
 ngx_http_agents_mcp_legacy_abandon(ngx_http_agents_mcp_server_t *server,
     int64_t id)
 {
-    char                                 *params, *message;
-    ngx_http_agents_buf_t                 buf;
-    ngx_http_agents_mcp_exchange_conf_t   conf;
-
-    if (ngx_terminate || ngx_exiting) {
-        return;     /* nothing is sent any more where the worker ends */
-    }
+    char                   *params, *message;
+    ngx_http_agents_buf_t   buf;
 
     ngx_http_agents_buf_init(&buf);
     ngx_http_agents_mcp_message_cancelled_params(&buf, id,
@@ -261,26 +277,17 @@ ngx_http_agents_mcp_legacy_abandon(ngx_http_agents_mcp_server_t *server,
     free(params);
 
     message = ngx_http_agents_buf_take(&buf, NULL);
-    if (message == NULL) {
-        return;
-    }
 
-    ngx_http_agents_mcp_exchange_conf(server, &conf, ngx_current_msec);
-    ngx_http_agents_mcp_exchange_aside(&conf, message);
-    free(message);
+    if (message != NULL) {
+        ngx_http_agents_mcp_tell(server, message);
+    }
 }
 
 
 static void
 ngx_http_agents_mcp_legacy_close(ngx_http_agents_mcp_server_t *server)
 {
-    ngx_http_agents_mcp_exchange_conf_t  conf;
-
-    if (server->session.len != 0 && !ngx_terminate && !ngx_exiting) {
-        ngx_http_agents_mcp_exchange_conf(server, &conf, ngx_current_msec);
-        ngx_http_agents_mcp_exchange_aside(&conf, NULL);
+    if (server->session.len != 0) {
+        ngx_http_agents_mcp_tell(server, NULL);
     }
-
-    free(server->session.data);
-    ngx_str_null(&server->session);
 }

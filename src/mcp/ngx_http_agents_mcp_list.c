@@ -12,11 +12,16 @@ static ngx_int_t ngx_http_agents_mcp_list_send(
     ngx_http_agents_mcp_server_t *server, const char *cursor);
 static void ngx_http_agents_mcp_list_page(void *data,
     const ngx_http_agents_mcp_reply_t *reply);
+static ngx_uint_t ngx_http_agents_mcp_list_unsettled(
+    ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply);
 static void ngx_http_agents_mcp_list_refused(
     ngx_http_agents_mcp_server_t *server,
     const ngx_http_agents_mcp_reply_t *reply);
 static const char *ngx_http_agents_mcp_list_add(
-    ngx_http_agents_mcp_listing_t *listing, json_t *tools);
+    ngx_http_agents_mcp_server_t *server, json_t *tools);
+static ngx_int_t ngx_http_agents_mcp_list_add_params(
+    ngx_http_agents_mcp_server_t *server, const char *name, json_t *tool);
 static ngx_uint_t ngx_http_agents_mcp_list_more(
     ngx_http_agents_mcp_listing_t *listing, const char *cursor);
 static void ngx_http_agents_mcp_list_end(ngx_http_agents_mcp_server_t *server,
@@ -42,6 +47,7 @@ ngx_http_agents_mcp_discover(ngx_http_agents_mcp_server_t *server,
     listing->data = data;
     listing->deadline = ngx_current_msec + server->conf->discovery_timeout;
     listing->reopened = 0;
+    listing->repeated = 0;
 
     ngx_http_agents_mcp_open(server, listing->deadline);
 
@@ -98,7 +104,7 @@ ngx_http_agents_mcp_list_send(ngx_http_agents_mcp_server_t *server,
     listing = &server->listing;
 
     ngx_http_agents_buf_init(&buf);
-    ngx_http_agents_mcp_message_list_params(&buf, cursor);
+    ngx_http_agents_mcp_message_list_params(&buf, cursor, server->era->meta);
 
     params = ngx_http_agents_buf_take(&buf, NULL);
     if (params == NULL) {
@@ -110,7 +116,18 @@ ngx_http_agents_mcp_list_send(ngx_http_agents_mcp_server_t *server,
     free(params);
 
     conf.method = NGX_HTTP_AGENTS_MCP_LIST;
+    conf.more = server->era->list_header;
+    conf.nmore = (conf.more != NULL);
     conf.repeatable = 1;
+
+    if (!server->settled) {
+
+        /* a server may say nothing to what it does not know */
+
+        conf.timeout = (conf.timeout + 1) / 2;
+    }
+
+    listing->id = conf.id;
 
     listing->exchange = ngx_http_agents_mcp_exchange_start(&conf,
                             ngx_http_agents_mcp_list_page, server);
@@ -132,16 +149,29 @@ ngx_http_agents_mcp_list_page(void *data,
     listing = &server->listing;
     listing->exchange = NULL;
 
+    if (!server->settled && ngx_http_agents_mcp_list_unsettled(server, reply))
+    {
+        return;
+    }
+
     if (reply->outcome != NGX_HTTP_AGENTS_MCP_DONE) {
         ngx_http_agents_mcp_list_refused(server, reply);
         return;
     }
 
     reading = reply->reading;
+
+    if (reading->left_out != 0) {
+        ngx_log_error(NGX_LOG_WARN, server->log, 0,
+                      "mcp server \"%V\": %uz tools with a wrong "
+                      "\"x-mcp-header\" are left out",
+                      &server->alias, reading->left_out);
+    }
+
     listing->bytes += reply->bytes;
     listing->pages++;
 
-    why = ngx_http_agents_mcp_list_add(listing, reading->tools);
+    why = ngx_http_agents_mcp_list_add(server, reading->tools);
 
     if (why != NULL) {
         ngx_http_agents_mcp_list_fail(server, why);
@@ -156,6 +186,29 @@ ngx_http_agents_mcp_list_page(void *data,
     if (ngx_http_agents_mcp_list_send(server, reading->cursor) != NGX_OK) {
         ngx_http_agents_mcp_list_fail(server, "the request could not be made");
     }
+}
+
+
+/* Whether the listing goes on with another request than for the next page. */
+
+static ngx_uint_t
+ngx_http_agents_mcp_list_unsettled(ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_reply_t *reply)
+{
+    ngx_int_t                       rc;
+    ngx_http_agents_mcp_listing_t  *listing;
+
+    listing = &server->listing;
+
+    rc = server->era->settle(server, reply);
+
+    if (rc == NGX_AGAIN && !listing->repeated) {
+        listing->repeated = 1;
+        return (ngx_http_agents_mcp_list_send(server, NULL) == NGX_OK);
+    }
+
+    return (rc == NGX_DECLINED
+            && ngx_http_agents_mcp_turn(server, listing->deadline) == NGX_OK);
 }
 
 
@@ -184,6 +237,10 @@ ngx_http_agents_mcp_list_refused(ngx_http_agents_mcp_server_t *server,
         return;
     }
 
+    if (reply->outcome == NGX_HTTP_AGENTS_MCP_TIMED_OUT) {
+        server->era->abandon(server, listing->id);
+    }
+
     ngx_http_agents_mcp_reply_why(reply, why, sizeof(why));
     ngx_http_agents_mcp_list_fail(server, why);
 }
@@ -192,12 +249,15 @@ ngx_http_agents_mcp_list_refused(ngx_http_agents_mcp_server_t *server,
 /* The first of tools with one name is kept.  What is wrong, or NULL. */
 
 static const char *
-ngx_http_agents_mcp_list_add(ngx_http_agents_mcp_listing_t *listing,
+ngx_http_agents_mcp_list_add(ngx_http_agents_mcp_server_t *server,
     json_t *tools)
 {
-    size_t       i;
-    json_t      *tool;
-    const char  *name;
+    size_t                          i;
+    json_t                         *tool;
+    const char                     *name;
+    ngx_http_agents_mcp_listing_t  *listing;
+
+    listing = &server->listing;
 
     if (listing->bytes > NGX_HTTP_AGENTS_MCP_LIST_BYTES) {
         return "its list of tools is too large";
@@ -216,13 +276,41 @@ ngx_http_agents_mcp_list_add(ngx_http_agents_mcp_listing_t *listing,
         }
 
         if (json_object_set_new(listing->names, name, json_true()) != 0
-            || json_array_append(listing->tools, tool) != 0)
+            || json_array_append(listing->tools, tool) != 0
+            || ngx_http_agents_mcp_list_add_params(server, name, tool)
+               != NGX_OK)
         {
             return "the request could not be made";
         }
     }
 
     return NULL;
+}
+
+
+/* Which arguments are headers is kept here, for the calls. */
+
+static ngx_int_t
+ngx_http_agents_mcp_list_add_params(ngx_http_agents_mcp_server_t *server,
+    const char *name, json_t *tool)
+{
+    json_t  *params;
+
+    params = json_object_get(tool, "params");
+
+    if (params == NULL) {
+        return NGX_OK;
+    }
+
+    if (server->params == NULL) {
+        server->params = json_object();
+    }
+
+    if (json_object_set(server->params, name, params) != 0) {
+        return NGX_ERROR;
+    }
+
+    return (json_object_del(tool, "params") == 0) ? NGX_OK : NGX_ERROR;
 }
 
 

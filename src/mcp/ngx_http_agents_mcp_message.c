@@ -13,13 +13,19 @@
 static void ngx_http_agents_mcp_message_begin(ngx_http_agents_buf_t *buf);
 static void ngx_http_agents_mcp_message_method(ngx_http_agents_buf_t *buf,
     const char *method, const char *params);
+static void ngx_http_agents_mcp_message_meta(ngx_http_agents_buf_t *buf,
+    const char *meta);
 static json_t *ngx_http_agents_mcp_message_ours(
     const ngx_http_agents_mcp_reading_t *reading, json_t *value);
 static int ngx_http_agents_mcp_message_is_answer(
     const ngx_http_agents_mcp_reading_t *reading, const json_t *object);
 static void ngx_http_agents_mcp_message_answer(
     ngx_http_agents_mcp_reading_t *reading, json_t *object);
+static int ngx_http_agents_mcp_message_is_typed(
+    ngx_http_agents_mcp_reading_t *reading, const json_t *result);
 static void ngx_http_agents_mcp_message_error(
+    ngx_http_agents_mcp_reading_t *reading, const json_t *error);
+static void ngx_http_agents_mcp_message_supported(
     ngx_http_agents_mcp_reading_t *reading, const json_t *error);
 static void ngx_http_agents_mcp_message_reply(
     ngx_http_agents_mcp_reading_t *reading, const json_t *object);
@@ -88,7 +94,7 @@ ngx_http_agents_mcp_message_initialize_params(ngx_http_agents_buf_t *buf)
 
 void
 ngx_http_agents_mcp_message_list_params(ngx_http_agents_buf_t *buf,
-    const char *cursor)
+    const char *cursor, const char *meta)
 {
     ngx_http_agents_json_begin(buf);
 
@@ -96,13 +102,23 @@ ngx_http_agents_mcp_message_list_params(ngx_http_agents_buf_t *buf,
         ngx_http_agents_json_member_cstring(buf, "cursor", cursor);
     }
 
+    ngx_http_agents_mcp_message_meta(buf, meta);
     ngx_http_agents_json_end(buf);
+}
+
+
+static void
+ngx_http_agents_mcp_message_meta(ngx_http_agents_buf_t *buf, const char *meta)
+{
+    if (meta != NULL) {
+        ngx_http_agents_json_member_raw(buf, "_meta", meta, strlen(meta));
+    }
 }
 
 
 void
 ngx_http_agents_mcp_message_call_params(ngx_http_agents_buf_t *buf,
-    const char *tool, const json_t *arguments)
+    const char *tool, const json_t *arguments, const char *meta)
 {
     ngx_http_agents_json_begin(buf);
     ngx_http_agents_json_member_cstring(buf, "name", tool);
@@ -113,6 +129,27 @@ ngx_http_agents_mcp_message_call_params(ngx_http_agents_buf_t *buf,
 
     } else {
         ngx_http_agents_json_member_raw(buf, "arguments", "{}", 2);
+    }
+
+    ngx_http_agents_mcp_message_meta(buf, meta);
+    ngx_http_agents_json_end(buf);
+}
+
+
+void
+ngx_http_agents_mcp_message_retry_params(ngx_http_agents_buf_t *buf,
+    const char *params, const char *responses, const char *state)
+{
+    ngx_http_agents_buf_add(buf, params, strlen(params) - 1);
+
+    if (responses != NULL) {
+        ngx_http_agents_json_member_raw(buf, "inputResponses", responses,
+                                        strlen(responses));
+    }
+
+    if (state != NULL) {
+        ngx_http_agents_json_member_raw(buf, "requestState", state,
+                                        strlen(state));
     }
 
     ngx_http_agents_json_end(buf);
@@ -264,6 +301,12 @@ ngx_http_agents_mcp_message_answer(ngx_http_agents_mcp_reading_t *reading,
 
     reading->found = NGX_HTTP_AGENTS_MCP_RESULT;
 
+    if (reading->modern
+        && !ngx_http_agents_mcp_message_is_typed(reading, result))
+    {
+        return;
+    }
+
     switch (reading->method) {
 
     case NGX_HTTP_AGENTS_MCP_INITIALIZE:
@@ -281,6 +324,44 @@ ngx_http_agents_mcp_message_answer(ngx_http_agents_mcp_reading_t *reading,
 }
 
 
+/* Whether the result is one to be read as the method's: complete, or of no
+ * type. */
+
+static int
+ngx_http_agents_mcp_message_is_typed(ngx_http_agents_mcp_reading_t *reading,
+    const json_t *result)
+{
+    json_t      *type;
+    const char  *name;
+
+    type = json_object_get(result, "resultType");
+
+    if (type == NULL) {
+        return 1;
+    }
+
+    reading->typed = 1;
+
+    name = ngx_http_agents_json_string(result, "resultType", NULL);
+
+    if (name != NULL && strcmp(name, "complete") == 0) {
+        return 1;
+    }
+
+    if (name != NULL && strcmp(name, "input_required") == 0
+        && reading->method == NGX_HTTP_AGENTS_MCP_CALL)
+    {
+        ngx_http_agents_mcp_content_input(reading, result);
+        return 0;
+    }
+
+    reading->found = NGX_HTTP_AGENTS_MCP_INVALID;
+    reading->message = strdup("its result is of an unknown type");
+
+    return 0;
+}
+
+
 static void
 ngx_http_agents_mcp_message_error(ngx_http_agents_mcp_reading_t *reading,
     const json_t *error)
@@ -293,6 +374,7 @@ ngx_http_agents_mcp_message_error(ngx_http_agents_mcp_reading_t *reading,
     if (json_is_object(error)) {
         reading->code = ngx_http_agents_json_integer(error, "code", 0);
         text = ngx_http_agents_json_string(error, "message", &len);
+        ngx_http_agents_mcp_message_supported(reading, error);
 
     } else {
         text = json_string_value(error);
@@ -313,6 +395,40 @@ ngx_http_agents_mcp_message_error(ngx_http_agents_mcp_reading_t *reading,
     }
 
     reading->message = strndup(text, len);
+}
+
+
+static void
+ngx_http_agents_mcp_message_supported(ngx_http_agents_mcp_reading_t *reading,
+    const json_t *error)
+{
+    size_t       i;
+    json_t      *versions, *version;
+    const char  *name;
+
+    if (reading->code != NGX_HTTP_AGENTS_MCP_BAD_VERSION) {
+        return;
+    }
+
+    versions = ngx_http_agents_json_array(ngx_http_agents_json_object(error,
+                                                                     "data"),
+                                          "supported");
+
+    json_array_foreach(versions, i, version) {
+
+        name = json_string_value(version);
+
+        if (name == NULL) {
+            continue;
+        }
+
+        if (strcmp(name, NGX_HTTP_AGENTS_MCP_MODERN) == 0) {
+            reading->takes_modern = 1;
+
+        } else if (ngx_http_agents_mcp_content_is_version(name)) {
+            reading->takes_legacy = 1;
+        }
+    }
 }
 
 
@@ -367,6 +483,8 @@ ngx_http_agents_mcp_message_free(ngx_http_agents_mcp_reading_t *reading)
     free(reading->message);
     free(reading->reply);
     free(reading->cursor);
+    free(reading->responses);
+    free(reading->state);
     json_decref(reading->tools);
     json_decref(reading->content);
 

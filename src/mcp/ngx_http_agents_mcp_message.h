@@ -22,12 +22,27 @@
 #define NGX_HTTP_AGENTS_MCP_VERSION         "2025-11-25"
 #define NGX_HTTP_AGENTS_MCP_VERSION_LEN     (sizeof("2025-11-25") - 1)
 
+/* The one that has none: each request says who asks. */
+#define NGX_HTTP_AGENTS_MCP_MODERN          "2026-07-28"
+
+#define NGX_HTTP_AGENTS_MCP_META                                              \
+    "{\"io.modelcontextprotocol/protocolVersion\":\""                          \
+    NGX_HTTP_AGENTS_MCP_MODERN "\","                                          \
+    "\"io.modelcontextprotocol/clientCapabilities\":{},"                      \
+    "\"io.modelcontextprotocol/clientInfo\":{\"name\":\""                     \
+    NGX_HTTP_AGENTS_MCP_CLIENT_NAME "\",\"version\":\""                       \
+    NGX_HTTP_AGENTS_MCP_CLIENT_VERSION "\"}}"
+
 #define NGX_HTTP_AGENTS_MCP_ALIAS_MAX       32
 
 
-/* JSON-RPC's own, and the one that servers use for a lost session. */
+/* JSON-RPC's own; the one that servers use for a lost session; and those of
+ * the modern revision. */
 #define NGX_HTTP_AGENTS_MCP_NO_METHOD       (-32601)
 #define NGX_HTTP_AGENTS_MCP_SERVER_ERROR    (-32000)
+#define NGX_HTTP_AGENTS_MCP_BAD_HEADER      (-32020)
+#define NGX_HTTP_AGENTS_MCP_NO_CAPABILITY   (-32021)
+#define NGX_HTTP_AGENTS_MCP_BAD_VERSION     (-32022)
 
 
 /* Building.  "params" is JSON text, or NULL for none. */
@@ -36,12 +51,19 @@ void ngx_http_agents_mcp_message_request(ngx_http_agents_buf_t *buf,
 void ngx_http_agents_mcp_message_notification(ngx_http_agents_buf_t *buf,
     const char *method, const char *params);
 
-/* Parameters of the methods, as JSON text. */
+/* Parameters of the methods, as JSON text; "meta" is the text of _meta, or
+ * NULL. */
 void ngx_http_agents_mcp_message_initialize_params(ngx_http_agents_buf_t *buf);
 void ngx_http_agents_mcp_message_list_params(ngx_http_agents_buf_t *buf,
-    const char *cursor);
+    const char *cursor, const char *meta);
 void ngx_http_agents_mcp_message_call_params(ngx_http_agents_buf_t *buf,
-    const char *tool, const json_t *arguments);
+    const char *tool, const json_t *arguments, const char *meta);
+
+/* Parameters that were sent before, with what the server asked for: both JSON
+ * text, or NULL. */
+void ngx_http_agents_mcp_message_retry_params(ngx_http_agents_buf_t *buf,
+    const char *params, const char *responses, const char *state);
+
 void ngx_http_agents_mcp_message_cancelled_params(ngx_http_agents_buf_t *buf,
     int64_t id, const char *reason);
 
@@ -76,6 +98,7 @@ typedef struct {
     int64_t                        id;          /* of our request */
     ngx_http_agents_mcp_method_e   method;
     unsigned                       lax:1;       /* of an HTTP error: any id */
+    unsigned                       modern:1;    /* so is the server */
     char                           alias[NGX_HTTP_AGENTS_MCP_ALIAS_MAX + 1];
 
     /* what it is */
@@ -85,13 +108,22 @@ typedef struct {
     char                          *message;     /* malloc'd, or NULL */
     char                          *reply;       /* malloc'd */
 
+    unsigned                       typed:1;     /* the result names its type */
+    unsigned                       takes_modern:1;  /* an error says so */
+    unsigned                       takes_legacy:1;
+
     char                           version[NGX_HTTP_AGENTS_MCP_VERSION_LEN + 1];
     unsigned                       has_tools:1; /* initialize: it says so */
 
     json_t                        *tools;       /* list: as ..._mcp.h says */
     char                          *cursor;      /* malloc'd; NULL: the end */
+    size_t                         left_out;    /* tools: wrong x-mcp-header */
 
-    json_t                        *content;     /* call: text blocks */
+    json_t                        *content;     /* call: text blocks; NULL if
+                                                   it is to be made again */
+    unsigned                       again:1;     /* with these: */
+    char                          *responses;   /* malloc'd, or NULL */
+    char                          *state;       /* the same */
     unsigned                       is_error:1;
 } ngx_http_agents_mcp_reading_t;
 

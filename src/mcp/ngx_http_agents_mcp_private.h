@@ -24,15 +24,33 @@ typedef struct {
      * ..._mcp_opened; NGX_ERROR without memory: it does not */
     ngx_int_t   (*open)(ngx_http_agents_mcp_server_t *server);
 
+    /* what its parameters have as _meta: JSON text, or NULL */
+    const char  *meta;
+
+    /* further headers of tools/list, and of a call, malloc'd in one piece,
+     * where NULL and no error is none; NULL: none at all */
+    const ngx_http_agents_background_header_t  *list_header;
+    ngx_int_t   (*headers)(ngx_http_agents_mcp_server_t *server,
+                           const char *tool, const json_t *arguments,
+                           ngx_http_agents_background_header_t **headers,
+                           ngx_uint_t *n);
+
+    /* of an answer to the first request: NGX_OK if the server is of this era
+     * or of none that could help, NGX_AGAIN to make the request again once,
+     * NGX_DECLINED if it is of the other era */
+    ngx_int_t   (*settle)(ngx_http_agents_mcp_server_t *server,
+                          const ngx_http_agents_mcp_reply_t *reply);
+
     /* whether the answer says that what "open" made is no more: nothing was
      * done then, and after another "open" the request may be made again */
     ngx_uint_t  (*lost)(ngx_http_agents_mcp_server_t *server,
                         const ngx_http_agents_mcp_reply_t *reply);
 
-    /* tells the server that this answer is not awaited any more */
+    /* tells the server that this answer is not awaited any more; its
+     * connection is closed already */
     void        (*abandon)(ngx_http_agents_mcp_server_t *server, int64_t id);
 
-    /* the end, once */
+    /* tells the server that this was all */
     void        (*close)(ngx_http_agents_mcp_server_t *server);
 } ngx_http_agents_mcp_era_t;
 
@@ -61,9 +79,11 @@ typedef struct {
     json_t                              *tools;
     json_t                              *names;     /* seen so far: an object */
     json_t                              *cursors;   /* the same */
+    int64_t                              id;        /* of the request */
     ngx_uint_t                           pages;
     size_t                               bytes;
     unsigned                             reopened:1;
+    unsigned                             repeated:1;
 } ngx_http_agents_mcp_listing_t;
 
 
@@ -72,11 +92,14 @@ struct ngx_http_agents_mcp_server_s {
     const ngx_http_agents_mcp_conf_t    *conf;
     ngx_http_agents_tasks_t             *tasks;
     ngx_log_t                           *log;
-    ngx_http_agents_background_owner_t   owner;
+    ngx_http_agents_background_owner_t   owner;     /* its texts, too */
     ngx_str_t                            alias;
+    ngx_str_t                            url;
     ngx_http_agents_mcp_route_t          route;
 
     const ngx_http_agents_mcp_era_t     *era;
+    ngx_http_agents_mcp_eras_t          *eras;      /* what is known of it */
+    ngx_uint_t                           turns;     /* from era to era */
     ngx_http_agents_mcp_state_e          state;
     ngx_msec_t                           open_deadline;
     ngx_uint_t                           opens;     /* how often it opened */
@@ -93,14 +116,23 @@ struct ngx_http_agents_mcp_server_s {
                                           NGX_HTTP_AGENTS_MCP_VERSION_LEN + 1];
     unsigned                             sessions:1;    /* it has them */
     unsigned                             has_tools:1;
+    unsigned                             settled:1;     /* its era */
 
+    json_t                              *params;    /* of its tools, by name:
+                                                       as ..._param_find gave
+                                                       them; or NULL */
     int64_t                              last_id;
     ngx_http_agents_mcp_listing_t        listing;
     ngx_queue_t                          calls;
+
+    ngx_queue_t                          farewells; /* yet to be sent */
+    ngx_uint_t                           telling;   /* those under way */
+    unsigned                             gone:1;    /* freed after them */
 };
 
 
 extern const ngx_http_agents_mcp_era_t  ngx_http_agents_mcp_legacy;
+extern const ngx_http_agents_mcp_era_t  ngx_http_agents_mcp_modern;
 
 
 /* Opens a server that is closed or whose session was lost; "start" of it is
@@ -112,6 +144,28 @@ void ngx_http_agents_mcp_open(ngx_http_agents_mcp_server_t *server,
  * gone after it. */
 void ngx_http_agents_mcp_opened(ngx_http_agents_mcp_server_t *server,
     const char *why);
+
+/* Tries the other era, by "deadline", in a later event; NGX_DECLINED if both
+ * were tried. */
+ngx_int_t ngx_http_agents_mcp_turn(ngx_http_agents_mcp_server_t *server,
+    ngx_msec_t deadline);
+
+/* The era in hand is the server's. */
+void ngx_http_agents_mcp_settled(ngx_http_agents_mcp_server_t *server);
+
+/*
+ * Sends a message, or with no body a DELETE, whose answer does not matter: a
+ * few at a time, so that a thousand of them hold up nothing, and after the
+ * server's end, too.  The malloc'd body is taken over.
+ */
+void ngx_http_agents_mcp_tell(ngx_http_agents_mcp_server_t *server,
+    char *body);
+
+/* Frees a server that is gone, when nothing of it is under way any more. */
+void ngx_http_agents_mcp_server_release(ngx_http_agents_mcp_server_t *server);
+
+/* What goes with every request: version and session, if there are. */
+void ngx_http_agents_mcp_headers(ngx_http_agents_mcp_server_t *server);
 
 /* The listing of a server that has opened, or (why) has not. */
 void ngx_http_agents_mcp_list_start(ngx_http_agents_mcp_server_t *server);

@@ -46,6 +46,7 @@ typedef struct {
     ngx_http_agents_wake_t       *wake;
     ngx_http_agents_slots_t      *slots;    /* for this worker's gauges */
     ngx_http_agents_metrics_t    *metrics;
+    ngx_http_agents_mcp_eras_t   *eras;
     ngx_http_agents_catalog_t    *catalog;
     ngx_array_t                  *apis;     /* ngx_http_agents_settings_t * */
     ngx_msec_t                    lease;

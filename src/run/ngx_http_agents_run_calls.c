@@ -57,7 +57,7 @@ ngx_http_agents_run_discover(ngx_http_agents_run_t *run)
         rs->index = i;
         rs->since = ngx_current_msec;
         rs->server = ngx_http_agents_mcp_server_create(&run->settings->mcp,
-                         conf->tasks, &owner,
+                         conf->eras, conf->tasks, &owner,
                          ngx_http_agents_json_string(entry, "alias", NULL),
                          ngx_http_agents_json_string(entry, "url", NULL),
                          conf->log);

@@ -25,7 +25,7 @@ collect(void *data, const ngx_http_agents_sse_event_t *event)
 }
 
 
-/* Feeds the stream in pieces of "step" bytes. */
+/* Feeds the stream in pieces of "step" bytes, then another. */
 
 static void
 feed(const char *stream, size_t len, size_t step, ngx_http_agents_buf_t *seen)
@@ -53,6 +53,11 @@ feed(const char *stream, size_t len, size_t step, ngx_http_agents_buf_t *seen)
 
     ngx_http_agents_buf_addf(seen, "%d %lld ", rc, (long long) sse.retry);
     ngx_http_agents_buf_adds(seen, ngx_http_agents_sse_last_id(&sse));
+
+    ngx_http_agents_sse_restart(&sse);
+    ngx_http_agents_buf_adds(seen, ngx_http_agents_sse_last_id(&sse));
+    rc = ngx_http_agents_sse_feed(&sse, "data: x\n\n", 9);
+    fuzz_check(rc == 0, "after another start it reads on");
     ngx_http_agents_sse_free(&sse);
 }
 

@@ -94,22 +94,22 @@ build(void)
               "\"notifications/initialized\"}", "a notification has no id");
 
     ngx_http_agents_buf_reset(&params);
-    ngx_http_agents_mcp_message_list_params(&params, NULL);
+    ngx_http_agents_mcp_message_list_params(&params, NULL, NULL);
     unit_text(params.data, "{}", "the first page has no cursor");
 
     ngx_http_agents_buf_reset(&params);
-    ngx_http_agents_mcp_message_list_params(&params, "");
+    ngx_http_agents_mcp_message_list_params(&params, "", NULL);
     unit_text(params.data, "{\"cursor\":\"\"}", "an empty cursor is one");
 
     args = json_pack("{s:f}", "x", 0.7);
     ngx_http_agents_buf_reset(&params);
-    ngx_http_agents_mcp_message_call_params(&params, "a.b", args);
+    ngx_http_agents_mcp_message_call_params(&params, "a.b", args, NULL);
     unit_text(params.data, "{\"name\":\"a.b\",\"arguments\":{\"x\":0.7}}",
               "a call, its numbers as they were");
     json_decref(args);
 
     ngx_http_agents_buf_reset(&params);
-    ngx_http_agents_mcp_message_call_params(&params, "t", NULL);
+    ngx_http_agents_mcp_message_call_params(&params, "t", NULL, NULL);
     unit_text(params.data, "{\"name\":\"t\",\"arguments\":{}}",
               "arguments are always an object");
 
@@ -341,6 +341,139 @@ content(void)
 }
 
 
+/* What a server of the newer revision answers. */
+
+static void
+modern_found(ngx_http_agents_mcp_method_e method, const char *result,
+    ngx_http_agents_mcp_found_e expected, int typed, const char *name)
+{
+    ngx_http_agents_buf_t          buf;
+    ngx_http_agents_mcp_reading_t  r;
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_buf_addf(&buf, "{\"jsonrpc\":\"2.0\",\"id\":7,"
+                             "\"result\":%s}", result);
+
+    start(&r, method, buf.data);
+    r.modern = 1;
+    ngx_http_agents_mcp_message_read(&r);
+    unit(r.found == expected, "%s", name);
+    unit(r.typed == (unsigned) typed, "%s: its type", name);
+
+    ngx_http_agents_mcp_message_free(&r);
+    ngx_http_agents_buf_free(&buf);
+}
+
+
+static void
+input(const char *result, const char *responses, const char *state,
+    const char *name)
+{
+    ngx_http_agents_buf_t          buf;
+    ngx_http_agents_mcp_reading_t  r;
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_buf_addf(&buf, "{\"id\":7,\"result\":{\"resultType\":"
+                             "\"input_required\",%s}}", result);
+
+    start(&r, NGX_HTTP_AGENTS_MCP_CALL, buf.data);
+    r.modern = 1;
+    ngx_http_agents_mcp_message_read(&r);
+
+    if (responses == NULL && state == NULL) {
+        unit(r.found == NGX_HTTP_AGENTS_MCP_INVALID && !r.again, "%s", name);
+
+    } else {
+        unit_text((r.responses != NULL) ? r.responses : "",
+                  (responses != NULL) ? responses : "", name);
+        unit_text((r.state != NULL) ? r.state : "",
+                  (state != NULL) ? state : "", name);
+        unit(r.again, "%s: to be made again", name);
+    }
+
+    ngx_http_agents_mcp_message_free(&r);
+    ngx_http_agents_buf_free(&buf);
+}
+
+
+static void
+supported(const char *versions, int modern, int legacy, const char *name)
+{
+    ngx_http_agents_buf_t          buf;
+    ngx_http_agents_mcp_reading_t  r;
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_buf_addf(&buf, "{\"id\":7,\"error\":{\"code\":-32022,"
+                             "\"data\":{\"supported\":%s}}}", versions);
+
+    start(&r, NGX_HTTP_AGENTS_MCP_LIST, buf.data);
+    ngx_http_agents_mcp_message_read(&r);
+    unit(r.takes_modern == (unsigned) modern, "%s: modern", name);
+    unit(r.takes_legacy == (unsigned) legacy, "%s: legacy", name);
+
+    ngx_http_agents_mcp_message_free(&r);
+    ngx_http_agents_buf_free(&buf);
+}
+
+
+static void
+modern(void)
+{
+    ngx_http_agents_buf_t  params;
+
+    ngx_http_agents_buf_init(&params);
+
+    ngx_http_agents_mcp_message_list_params(&params, "c",
+                                            NGX_HTTP_AGENTS_MCP_META);
+    unit_text(params.data, "{\"cursor\":\"c\",\"_meta\":{"
+              "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
+              "\"io.modelcontextprotocol/clientCapabilities\":{},"
+              "\"io.modelcontextprotocol/clientInfo\":{\"name\":\""
+              NGX_HTTP_AGENTS_MCP_CLIENT_NAME "\",\"version\":\""
+              NGX_HTTP_AGENTS_MCP_CLIENT_VERSION "\"}}}", "_meta");
+
+    ngx_http_agents_buf_reset(&params);
+    ngx_http_agents_mcp_message_retry_params(&params, "{\"name\":\"a\"}",
+                                             "{\"x\":{}}", "\"s\"");
+    unit_text(params.data, "{\"name\":\"a\",\"inputResponses\":{\"x\":{}},"
+              "\"requestState\":\"s\"}", "a call that is made again");
+    ngx_http_agents_buf_free(&params);
+
+    modern_found(NGX_HTTP_AGENTS_MCP_LIST, "{\"tools\":[]}",
+                 NGX_HTTP_AGENTS_MCP_RESULT, 0, "a result of no type");
+    modern_found(NGX_HTTP_AGENTS_MCP_LIST,
+                 "{\"resultType\":\"complete\",\"tools\":[]}",
+                 NGX_HTTP_AGENTS_MCP_RESULT, 1, "a complete one");
+    modern_found(NGX_HTTP_AGENTS_MCP_CALL, "{\"resultType\":\"other\"}",
+                 NGX_HTTP_AGENTS_MCP_INVALID, 1, "one of an unknown type");
+    modern_found(NGX_HTTP_AGENTS_MCP_CALL, "{\"resultType\":null}",
+                 NGX_HTTP_AGENTS_MCP_INVALID, 1, "null is no type");
+    modern_found(NGX_HTTP_AGENTS_MCP_LIST,
+                 "{\"resultType\":\"input_required\",\"requestState\":\"\"}",
+                 NGX_HTTP_AGENTS_MCP_INVALID, 1, "a list asks for nothing");
+    call("{\"resultType\":\"other\",\"content\":[]}",
+         "[{\"type\":\"text\",\"text\":\"(no content)\"}]", 0,
+         "a type means nothing before");
+
+    input("\"inputRequests\":{\"a\\\"\":{\"method\":"
+          "\"elicitation/create\"},\"b\":{\"method\":\"roots/list\"}}",
+          "{\"a\\\"\":{\"action\":\"decline\"},\"b\":{\"roots\":[]}}",
+          NULL, "what can be declined");
+    input("\"requestState\":\"\\/\\u00e9\\\"\"", NULL,
+          "\"/\xc3\xa9\\\"\"", "a state alone");
+    input("\"inputRequests\":{\"a\":{\"method\":"
+          "\"sampling/createMessage\"}},\"requestState\":\"s\"", NULL, NULL,
+          "what cannot be declined");
+    input("\"inputRequests\":{}", NULL, NULL, "nothing that is asked for");
+    input("\"inputRequests\":{\"a\":7}", NULL, NULL, "no request");
+
+    supported("[\"2026-07-28\",\"2025-06-18\"]", 1, 1, "both");
+    supported("[7,\"2025-03-26\"]", 0, 1, "an old one");
+    supported("[\"2027-01-01\"]", 0, 0, "one that is not known");
+    supported("\"2026-07-28\"", 0, 0, "no list");
+}
+
+
 int
 main(void)
 {
@@ -353,6 +486,7 @@ main(void)
     initialize();
     list();
     content();
+    modern();
 
     return unit_done();
 }

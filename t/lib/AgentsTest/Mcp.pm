@@ -12,15 +12,23 @@ package AgentsTest::Mcp;
 #     /loop         tools/list gives the same cursor for ever
 #     /lost         forgets the session at the first tools/call (404)
 #     /plain        (or nothing) JSON answers, no session
+#     /modern       speaks the revision without a handshake alone, and takes
+#                   nothing that it does not allow
+#     /mute         hangs until there was an initialize
+#     /resume       a call's stream ends before the answer, which a GET gives;
+#     /gone         or does not
 #     /hang-M  /cut-M  /reset-M  /garbage-M  /error-M  /big-M  /status-M
 #     /slow-M       where M is initialize, list or call: that method hangs, is
 #                   cut off in its body, is reset, answers no JSON, a JSON-RPC
 #                   error, 10 MB, status 500, or after one second
 #
 # Tools: echo {text}, add {a, b}, slow {seconds}, fail {} (isError), big
-# {bytes}, big_text as a resource, empty {} (no content), blocks {} (one of
-# each kind); add says readOnlyHint.  Options: tools => a list that takes the
-# place of these in tools/list, call => sub { my ($name, $args) = @_; result }.
+# {bytes}, empty {} (no content), blocks {} (one of each kind); add says
+# readOnlyHint.  A modern one has ask {what} too, which wants input first:
+# "form", "roots", "state" (nothing but its state), "model", or "ever" (form
+# after form), and place {where}, whose argument is a header.  Options: tools =>
+# a list that takes the place of these in tools/list, call => sub { my ($name,
+# $args) = @_; result }.
 
 use strict;
 use warnings;
@@ -40,6 +48,9 @@ sub handler {
         my ($req) = @_;
         my %is = map { $_ => 1 } split m{/}, $req->{rest};
 
+        return modern($req, \%is, \%options) if $is{modern};
+        return resumed($req, \%is, \%sessions)
+            if $req->{method} eq 'GET' && ($is{resume} || $is{gone});
         return { status => 405, headers => { Allow => 'POST, DELETE' } }
             if $req->{method} eq 'GET';
         if ($req->{method} eq 'DELETE') {
@@ -78,9 +89,122 @@ sub handler {
         }
 
         return { status => 202 } unless exists $message->{id};
-        return fault($req, $message, \%is, $what) || say_result(
+        $sessions{initialized} = 1 if $method eq 'initialize';
+        return { hang => 1 } if $is{mute} && !$sessions{initialized};
+        return fault($req, $message, \%is, $what)
+            || interrupted($message, \%is, \%sessions, $what) || say_result(
             $message, result($message, \%is, \%options), \%is, \%headers);
     };
+}
+
+
+# A stream that ends after an event with an id and nothing in it.
+sub interrupted {
+    my ($message, $is, $sessions, $what) = @_;
+    return unless ($is->{resume} || $is->{gone}) && $what eq 'call';
+
+    $sessions->{answer} = $json->encode({ jsonrpc => '2.0',
+        id => $message->{id},
+        result => call(@{$message->{params}}{qw(name arguments)}) });
+    return { body => "id: first\nretry: 200\ndata:\n\nid: unfinished\n",
+             headers => { 'Content-Type' => 'text/event-stream' } };
+}
+
+
+# The same stream once more, then the answer.
+sub resumed {
+    my ($req, $is, $sessions) = @_;
+    my $last = $req->{headers}{'last-event-id'} || '';
+    my %type = ('Content-Type' => 'text/event-stream');
+
+    return { status => 405 } if $is->{gone};
+    return { headers => \%type, body => "id: second\ndata:\n\n" }
+        if $last eq 'first';
+    return { headers => \%type, body => "data: $sessions->{answer}\n\n" }
+        if $last eq 'second';
+    return { status => 400 };
+}
+
+
+# The revision 2026-07-28, strictly.
+sub modern {
+    my ($req, $is, $options) = @_;
+    my ($message, $headers) = @$req{qw(json headers)};
+    my $version = '2026-07-28';
+
+    return { status => 405 } if $req->{method} ne 'POST';
+    return rpc_error($req, undef, -32700, 'Parse error', 400)
+        unless ref $message eq 'HASH' && exists $message->{id};
+
+    my ($id, $method, $params) = @$message{qw(id method params)};
+    my $refuse = sub {
+        my ($code, $text, $status) = @_;
+        return { status => $status || 400, json => { jsonrpc => '2.0',
+                 id => $id, error => { code => $code, message => $text,
+                 data => { supported => [ $version ] } } } };
+    };
+    return $refuse->(-32022, 'Unsupported protocol version')
+        if $method eq 'initialize';
+
+    my $meta = $params->{_meta} || {};
+    my $say = 'io.modelcontextprotocol';
+    return $refuse->(-32602, 'who asks?')
+        unless ref $meta->{"$say/clientCapabilities"} eq 'HASH'
+               && $meta->{"$say/clientInfo"}{name}
+               && $meta->{"$say/protocolVersion"} eq $version;
+    return $refuse->(-32020, 'the headers say something else')
+        unless ($headers->{'mcp-protocol-version'} || '') eq $version
+               && ($headers->{'mcp-method'} || '') eq $method
+               && !$headers->{'mcp-session-id'}
+               && ($method ne 'tools/call'
+                   || $headers->{'mcp-name'} eq $params->{name});
+
+    my $result = $method eq 'tools/list' ? list($params, $is, { %$options,
+            tools => $options->{tools} || [ @{tools()}, modern_tools() ] })
+        : $method eq 'tools/call' ? modern_call($params, $headers)
+        : return $refuse->(-32601, 'Method not found', 404);
+    $result->{resultType} ||= 'complete' unless $result->{_error};
+    return fault($req, $message, $is, $short{$method})
+           || say_result($message, $result, $is, {});
+}
+
+
+sub modern_tools {
+    my %string = (type => 'string');
+    my %where = (%string, 'x-mcp-header' => 'Where');
+    return (
+        { name => 'ask', inputSchema => { type => 'object',
+          properties => { what => \%string } } },
+        { name => 'place', inputSchema => { type => 'object',
+          properties => { where => \%where } } },
+        { name => 'wrong', inputSchema => { type => 'object', properties => {
+          list => { type => 'array', items => \%where } } } },
+    );
+}
+
+
+sub modern_call {
+    my ($params, $headers) = @_;
+    my ($name, $args) = @$params{qw(name arguments)};
+    my ($given, $state) = @$params{qw(inputResponses requestState)};
+    my $text = sub { { content => [ { type => 'text', text => $_[0] } ] } };
+
+    return $text->($headers->{'mcp-param-where'} || 'nowhere')
+        if $name eq 'place';
+    return call($name, $args) unless $name eq 'ask';
+
+    my %wanted = (
+        form => { method => 'elicitation/create', params => {} },
+        ever => { method => 'elicitation/create', params => {} },
+        roots => { method => 'roots/list' },
+        model => { method => 'sampling/createMessage', params => {} },
+    );
+    my $what = $args->{what};
+    return $text->($json->encode([ $given, $state ]))
+        if $what ne 'ever' && ($given || $state);
+    return { resultType => 'input_required',
+             $wanted{$what} ? (inputRequests => { one => $wanted{$what} }) : (),
+             $what eq 'roots' ? () : (requestState => "\x{e9} \"\\/ $what") };
 }
 
 

@@ -51,16 +51,40 @@ my %odd = (
     'sse-endless' => { chunks => [ map { [ 0, ': ' . 'x' x 500_000
                                            . "\n\n" ] } 1 .. 40 ],
                        headers => { 'Content-Type' => 'text/event-stream' } },
+    'sse-flood' => { body => "data: 1\n\n" x 20_000, headers => {
+                     'Content-Type' => 'text/event-stream' } },
+    'sse-progress' => { chunks => [ map { [ 0.1, 'data: ' . $json->encode({
+                        jsonrpc => '2.0', method => 'notifications/progress',
+                        params => { progress => $_ } }) . "\n\n" ] } 1 .. 80 ],
+                        headers => { 'Content-Type' => 'text/event-stream' } },
+    'sse-requests' => { body => join('', map { 'data: ' . $json->encode({
+                        jsonrpc => '2.0', id => "r$_", method => 'roots/list' })
+                        . "\n\n" } 1 .. 300), headers => {
+                        'Content-Type' => 'text/event-stream' } },
+    'sse-again' => { body => "id: \xe9\nretry: 0\ndata:\n\n", headers => {
+                     'Content-Type' => 'text/event-stream' } },
+    'sse-later' => { body => "id: 1\nretry: 99999999999999999999\ndata:\n\n",
+                     headers => { 'Content-Type' => 'text/event-stream' } },
+    'sse-bad-id' => { body => "id: a\x01b\ndata:\n\n", headers => {
+                      'Content-Type' => 'text/event-stream' } },
+    'accel' => { body => '', headers => { 'X-Accel-Redirect' => '/secret',
+                 'Content-Type' => 'application/json' } },
+    'headers' => { headers => { map { ("X-$_" => 'x') } 1 .. 2000 },
+                   json => {} },
     'header' => { headers => { 'X-Long' => 'x' x 60_000 }, json => {} },
 );
 
 my $t = AgentsTest->new(
-    location => 'agents_tool_timeout 2s; agents_discovery_timeout 2s;',
+    location => 'agents_tool_timeout 2s; agents_discovery_timeout 4s;',
+    server => 'location /secret { return 200 "not for you"; }',
     handlers => { map({ my $name = $_; (
         "/call/$name" => sub { odd($_[0], $name, 'tools/call') },
         "/init/$name" => sub { odd($_[0], $name, 'initialize') },
         "/list/$name" => sub { odd($_[0], $name, 'tools/list') },
-    ) } keys %odd) })->start;
+    ) } keys %odd),
+    '/blocks' => AgentsTest::Mcp::handler(call => sub { return {
+        content => [ map { { type => 'odd' } } 1 .. 50_000 ] } }),
+    '/no-text' => \&raw })->start;
 
 # of the servers' doing
 $t->allow(qr/while (?:reading|sending|connecting).*upstream/,
@@ -77,6 +101,9 @@ subtest 'slow, but in time' => \&slow;
 subtest 'a tool that says it failed' => \&is_error;
 subtest 'a result that is too long' => \&too_long;
 subtest 'an error of the protocol' => \&protocol_error;
+subtest 'requests of the server' => \&requests;
+subtest 'a result of very many blocks' => \&blocks;
+subtest 'text that is none' => \&no_text;
 subtest 'one of several' => \&one_of_several;
 
 my %lost = map { my $m = $_;
@@ -116,7 +143,8 @@ sub sse {
 sub odd {
     my ($req, $name, $method) = @_;
     my $message = $req->{json};
-    return $good->($req) unless ref $message eq 'HASH'
+    my $again = $req->{method} eq 'GET' && $name eq 'sse-again';
+    return $good->($req) unless $again || ref $message eq 'HASH'
                                 && ($message->{method} || '') eq $method;
     my $what = $odd{$name};
     return ref $what eq 'CODE' ? $what->($message->{id}) : { %$what };
@@ -248,6 +276,51 @@ sub protocol_error {
                               { text => 'x' } ]);
     is $result->{is_error}, JSON::PP::true, 'an error';
     like $result->{content}[0]{text}, qr/said no/, 'in the server\'s words';
+    return;
+}
+
+
+# No more of them are answered than a sane server would send.
+sub requests {
+    my @said = grep { $_->{json} && !defined $_->{json}{method} }
+               @{$t->mock->requests('/call/sse-requests')};
+    is scalar @said, 64, '64 of 300 are answered';
+    is_deeply [ grep { $_->{json}{error}{code} != -32601 } @said ], [],
+              'as unknown';
+    return;
+}
+
+
+sub blocks {
+    my ($run, $result) = play($t->mock->url('/blocks'), [ 's0-echo',
+                              { text => 'x' } ]);
+    is $result->{is_error}, JSON::PP::false, 'no error';
+    is scalar @{$result->{content}}, 1001, 'a thousand, and a word'
+        or diag scalar @{$result->{content}};
+    is $result->{content}[-1]{text}, '(49000 more blocks were left out)',
+       'of the others';
+    return;
+}
+
+
+sub raw {
+    my ($req) = @_;
+    my $message = $req->{json};
+    return $good->($req) unless ref $message eq 'HASH'
+        && ($message->{method} || '') eq 'tools/call';
+    return { headers => { 'Content-Type' => 'application/json' },
+             body => '{"jsonrpc":"2.0","id":' . $message->{id} . ',"result":{'
+                     . '"content":[{"type":"text","text":"a\\u0000b'
+                     . "\xff" . 'c\\ud800d"}],"content2":1,"content2":2}}' };
+}
+
+
+sub no_text {
+    my ($run, $result) = play($t->mock->url('/no-text'), [ 's0-echo',
+                              { text => 'x' } ]);
+    is $run->{status}, 'completed', 'completed' or diag explain $run->{error};
+    is $result->{content}[0]{text}, "a\x{fffd}b\x{fffd}c\x{fffd}d",
+       'U+0000, broken UTF-8 and half a surrogate';
     return;
 }
 

@@ -17,8 +17,7 @@ for (qw(ASAN_OPTIONS UBSAN_OPTIONS)) {
     $ENV{$_} = join ':', $ENV{$_} || (), "log_path=$data/asan";
 }
 
-plan skip_all => 'no njs'
-    unless -e '/usr/lib/nginx/modules/ngx_http_js_module.so';
+plan skip_all => 'no njs for this nginx' unless AgentsTest::njs();
 
 
 # Two ports side by side.

@@ -443,8 +443,7 @@ sub unused {
 sub examples {
     my $prefix = $t->prefix;
     my $module = AgentsTest::module_path();
-    my ($modules) = grep { -e "$_/ngx_http_js_module.so" }
-                    '/usr/lib/nginx/modules', '/usr/share/nginx/modules';
+    my $modules = AgentsTest::njs();
 
     for my $file (glob "$FindBin::Bin/../conf-examples/*.conf") {
         my ($name) = $file =~ m{([^/]+)$};

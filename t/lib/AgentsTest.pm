@@ -132,6 +132,25 @@ sub free_port {
 }
 
 
+# The folder with njs, if the nginx that is tested loads it: that of Debian is
+# for the nginx of Debian.
+sub njs {
+    for my $dir ('/usr/lib/nginx/modules', '/usr/lib64/nginx/modules') {
+        next unless -e "$dir/ngx_http_js_module.so";
+        my $prefix = File::Temp::tempdir('agents-t-XXXXXX', TMPDIR => 1,
+                                         CLEANUP => 1);
+        open my $out, '>', "$prefix/nginx.conf" or die "conf: $!\n";
+        print $out "load_module $dir/ngx_http_js_module.so; events {}\n",
+                   "pid nginx.pid;\n";
+        close $out or die "conf: $!\n";
+        my $binary = binary();
+        my $said = qx($binary -t -p $prefix -e stderr -c nginx.conf 2>&1);
+        return $dir if $? == 0;
+    }
+    return;
+}
+
+
 # ---- life ----
 
 sub new {

@@ -11,6 +11,7 @@
 
 #include "ngx_http_agents_access.h"
 #include "ngx_http_agents_auth.h"
+#include "ngx_http_agents_catalog_worker.h"
 #include "ngx_http_agents_directives.h"
 #include "ngx_http_agents_egress.h"
 #include "ngx_http_agents_errors.h"
@@ -19,7 +20,6 @@
 #include "ngx_http_agents_log.h"
 #include "ngx_http_agents_metrics_page.h"
 #include "ngx_http_agents_routes.h"
-#include "ngx_http_agents_transport.h"
 #include "ngx_http_agents_variables.h"
 #include "ngx_http_agents_zone.h"
 
@@ -35,8 +35,6 @@ static ngx_int_t ngx_http_agents_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_agents_init_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_agents_init_zone(ngx_cycle_t *cycle,
     ngx_http_agents_main_conf_t *amcf, ngx_http_agents_worker_t *worker);
-static ngx_int_t ngx_http_agents_init_transports(ngx_cycle_t *cycle,
-    ngx_http_agents_catalog_t *catalog);
 static void ngx_http_agents_exit_process(ngx_cycle_t *cycle);
 
 static char *ngx_http_agents_store(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -564,7 +562,11 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
 
     amcf->worker = worker;
 
-    if (ngx_http_agents_init_transports(cycle, &amcf->catalog) != NGX_OK) {
+    if (ngx_http_agents_catalog_worker_init(&amcf->catalog,
+                                            cycle->connection_n / 2,
+                                            cycle->log)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -633,37 +635,10 @@ ngx_http_agents_init_zone(ngx_cycle_t *cycle,
 }
 
 
-/* Each provider has its own connections, and no more than it may have. */
-
-static ngx_int_t
-ngx_http_agents_init_transports(ngx_cycle_t *cycle,
-    ngx_http_agents_catalog_t *catalog)
-{
-    ngx_uint_t                    i, max;
-    ngx_http_agents_provider_t  **providers;
-
-    providers = catalog->providers.elts;
-
-    for (i = 0; i < catalog->providers.nelts; i++) {
-        max = ngx_min(providers[i]->max_connections, cycle->connection_n / 2);
-
-        providers[i]->transport = ngx_http_agents_transport_create(max,
-                                                                cycle->log);
-        if (providers[i]->transport == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_http_agents_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                    i;
     ngx_http_agents_worker_t     *worker;
-    ngx_http_agents_provider_t  **providers;
     ngx_http_agents_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_agents_module);
@@ -678,14 +653,7 @@ ngx_http_agents_exit_process(ngx_cycle_t *cycle)
         ngx_http_agents_engine_destroy(worker->engine);
     }
 
-    providers = amcf->catalog.providers.elts;
-
-    for (i = 0; i < amcf->catalog.providers.nelts; i++) {
-        if (providers[i]->transport != NULL) {
-            ngx_http_agents_transport_destroy(providers[i]->transport);
-        }
-    }
-
+    ngx_http_agents_catalog_worker_exit(&amcf->catalog);
     ngx_http_agents_db_nginx_close(worker->db);
 
     if (worker->wake != NULL) {

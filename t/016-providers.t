@@ -152,7 +152,7 @@ sub refused {
         [ 'both kinds of keys', "$bedrock api_key $secret;"
           . ' aws_credentials file:%PREFIX%/aws;', 'exclude each other' ],
         [ 'aws_credentials unknown', "$bedrock aws_credentials $secret;",
-          'must be "env".* "file:PATH"' ],
+          '"env", "file:PATH" or "instance"' ],
         [ 'aws_credentials without keys', "$bedrock aws_credentials env;",
           'no access key and secret key' ],
         [ 'half of the keys', "$bedrock aws_credentials"

@@ -36,6 +36,10 @@ my @workers = $t->workers;
 my %failing = (
     'status 500 for ever' => [ { status => 500, body => 'broken' },
                                qr/500/, 2 ],
+    'told not to ask again' => [ { status => 503, body => 'broken',
+        headers => { 'X-Should-Retry' => 'false' } }, qr/503/, 1 ],
+    'told to ask again' => [ { status => 400, body => 'odd',
+        headers => { 'x-should-retry' => 'true' } }, qr/400/, 2 ],
     'status 401' => [ { status => 401, json => { error => { message =>
         'Incorrect API key: test-key', code => 'invalid_api_key' } } },
         qr/401.*Incorrect API key/s, 1 ],
@@ -176,14 +180,30 @@ sub passing {
 }
 
 
+# Each form of it is waited for: seconds at least, and less than so many.
 sub retry_after {
-    my ($c, $run) = @{start('a', { status => 429, body => 'slow down',
-        headers => { 'Retry-After' => 2 }, times => 1 })};
-    $run = $t->finished($run);
-    is $run->{status}, 'completed', 'asked again';
-    my @asked = asked($run);
-    my $pause = $asked[1]{at} - $asked[0]{at};
-    ok $pause >= 1.9 && $pause < 3, "after what it asked for: $pause s";
+    my %form = (
+        'seconds' => [ { 'Retry-After' => 2 }, 1.9 ],
+        'with a fraction' => [ { 'Retry-After' => '1.250000' }, 1.2 ],
+        'a date' => [ { 'Retry-After' => http_date(time + 3) }, 0.6 ],
+        'milliseconds' => [ { 'retry-after-ms' => '1250.123456',
+                              'Retry-After' => 1000 }, 1.2 ],
+        'milliseconds that are none' => [ { 'retry-after-ms' => 'soon',
+                                            'Retry-After' => 2 }, 1.9 ],
+    );
+    my %started = map { $_ => start("after $_", { status => 429,
+        body => "slow down: $_", headers => $form{$_}[0], times => 1 }) }
+        sort keys %form;
+
+    for my $name (sort keys %form) {
+        my ($c, $run) = @{$started{$name}};
+        $run = $t->finished($run);
+        is $run->{status}, 'completed', "asked again: $name";
+        my @asked = asked($run);
+        my $pause = $asked[1]{at} - $asked[0]{at};
+        ok $pause >= $form{$name}[1] && $pause < 4,
+           "after what it asked for: $pause s";
+    }
     return;
 }
 
@@ -207,6 +227,15 @@ sub backoff {
     my %all = map { $_ => 1 } @{$waits{1}}, @{$waits{2}};
     cmp_ok scalar keys %all, '>', 2, 'they differ';
     return;
+}
+
+
+sub http_date {
+    my @at = gmtime shift;
+    return sprintf '%s, %02d %s %d %02d:%02d:%02d GMT',
+        (qw(Sun Mon Tue Wed Thu Fri Sat))[$at[6]], $at[3],
+        (qw(Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec))[$at[4]],
+        $at[5] + 1900, @at[2, 1, 0];
 }
 
 

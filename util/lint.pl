@@ -31,10 +31,10 @@ my $NGINX_FREE = qr{
   | ^src/store/ngx_http_agents_ (?! db_nginx )
   | ^src/mcp/ngx_http_agents_ (?: address | url
                                 | mcp_(?: content | message | schema) ) \w* \.
-  | ^src/model/ngx_http_agents_ (?: anthropic | bedrock | cortex | draft
-                                  | format | frames | keypair | model | names
-                                  | openai | passes | plan | redact | refusal
-                                  | sigv4 | stream ) \w* \.
+  | ^src/model/ngx_http_agents_ (?: anthropic | aws_keys | bedrock | cortex
+                                  | draft | format | frames | keypair | model
+                                  | names | openai | passes | plan | redact
+                                  | refusal | sigv4 | stream ) \w* \.
   | ^src/run/ngx_http_agents_loop \w* \.
   | ^src/http/ngx_http_agents_ (?: body | etag | jwks | jwt
                                  | permissions | problem ) \w* \.

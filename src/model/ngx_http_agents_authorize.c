@@ -1,5 +1,6 @@
 
 #include "ngx_http_agents_authorize.h"
+#include "ngx_http_agents_instance.h"
 #include "ngx_http_agents_redact.h"
 #include "ngx_http_agents_sigv4.h"
 
@@ -11,6 +12,8 @@ static ngx_int_t ngx_http_agents_authorize_sign(
     ngx_http_agents_authorize_t *authorize,
     const ngx_http_agents_provider_t *provider,
     const ngx_http_agents_model_request_t *request, const ngx_str_t *url);
+static void ngx_http_agents_authorize_key(ngx_http_agents_sigv4_key_t *key,
+    const ngx_http_agents_provider_t *provider);
 static ngx_int_t ngx_http_agents_authorize_add(
     ngx_http_agents_authorize_t *authorize, ngx_http_agents_buf_t *line,
     size_t secret);
@@ -100,12 +103,7 @@ ngx_http_agents_authorize_sign(ngx_http_agents_authorize_t *authorize,
 
     ngx_http_agents_buf_add(&name, host, path - host);
 
-    key.access_key = (char *) provider->aws.access_key.data;
-    key.secret_key = (char *) provider->aws.secret_key.data;
-
-    if (provider->aws.session_token.len != 0) {
-        key.session_token = (char *) provider->aws.session_token.data;
-    }
+    ngx_http_agents_authorize_key(&key, provider);
 
     sign.region = (char *) provider->aws.region.data;
     sign.service = provider->protocol->service;
@@ -137,6 +135,31 @@ ngx_http_agents_authorize_sign(ngx_http_agents_authorize_t *authorize,
     ngx_http_agents_buf_free(&lines[2]);
 
     return (rc == 0) ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_agents_authorize_key(ngx_http_agents_sigv4_key_t *key,
+    const ngx_http_agents_provider_t *provider)
+{
+    const ngx_http_agents_aws_keys_t  *keys;
+
+    if (provider->instance != NULL) {
+        keys = ngx_http_agents_instance_keys(provider->instance);
+
+        key->access_key = keys->access_key;
+        key->secret_key = keys->secret_key;
+        key->session_token = keys->session_token;
+
+        return;
+    }
+
+    key->access_key = (char *) provider->aws.access_key.data;
+    key->secret_key = (char *) provider->aws.secret_key.data;
+
+    if (provider->aws.session_token.len != 0) {
+        key->session_token = (char *) provider->aws.session_token.data;
+    }
 }
 
 
@@ -174,6 +197,12 @@ ngx_http_agents_authorize_refused(ngx_http_agents_authorize_t *authorize,
         ngx_http_agents_keypair_refused(provider->snowflake.keypair,
                                         (char *) authorize->secret.data,
                                         authorize->secret.len);
+        return NGX_OK;
+    }
+
+    if (provider->instance != NULL) {
+        ngx_http_agents_instance_refused(provider->instance,
+                                         &authorize->secret);
         return NGX_OK;
     }
 

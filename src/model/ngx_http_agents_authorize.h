@@ -24,7 +24,8 @@ typedef struct {
 } ngx_http_agents_authorize_t;
 
 
-/* "url" is the whole one.  NGX_ERROR without memory. */
+/* "url" is the whole one; keys that are fetched are there by now.  NGX_ERROR
+ * without memory. */
 ngx_int_t ngx_http_agents_authorize(ngx_http_agents_authorize_t *authorize,
     const ngx_http_agents_provider_t *provider,
     const ngx_http_agents_model_request_t *request, const ngx_str_t *url);

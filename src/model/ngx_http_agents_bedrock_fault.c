@@ -14,6 +14,11 @@ static const char *const  ngx_http_agents_bedrock_fault_long[] = {
     "context window", "maximum context length", "too many input tokens", NULL
 };
 
+/* Of keys that end: others are worth a try. */
+static const char *const  ngx_http_agents_bedrock_fault_ended[] = {
+    "security token", "ExpiredToken", NULL
+};
+
 /* Exceptions in the midst of a stream, by name, that pass. */
 static const char *const  ngx_http_agents_bedrock_fault_passing[] = {
     "throttling", "internalServer", "serviceUnavailable", "modelTimeout",
@@ -32,6 +37,11 @@ ngx_http_agents_bedrock_fault_read(int status, const char *body, size_t len,
 
     if (refusal.message == NULL) {
         refusal.message = ngx_http_agents_json_string(refusal.root, "Message",
+                                                      NULL);
+    }
+
+    if (refusal.message == NULL) {
+        refusal.message = ngx_http_agents_json_string(refusal.root, "__type",
                                                       NULL);
     }
 
@@ -75,7 +85,7 @@ ngx_http_agents_bedrock_fault_event(ngx_http_agents_draft_t *draft,
 }
 
 
-/* 424: the model failed, or is not ready. */
+/* 424: the model failed, or is not ready.  400 and 403: services differ. */
 
 static ngx_http_agents_model_fault_e
 ngx_http_agents_bedrock_fault_class(const ngx_http_agents_refusal_t *refusal,
@@ -87,6 +97,13 @@ ngx_http_agents_bedrock_fault_class(const ngx_http_agents_refusal_t *refusal,
                                         ngx_http_agents_bedrock_fault_long)))
     {
         return NGX_HTTP_AGENTS_FAULT_CONTEXT;
+    }
+
+    if ((status == 403 || status == 400)
+        && ngx_http_agents_refusal_says(refusal,
+                                        ngx_http_agents_bedrock_fault_ended))
+    {
+        return NGX_HTTP_AGENTS_FAULT_CREDENTIALS;
     }
 
     return (status == 424 || ngx_http_agents_refusal_passes(status))

@@ -16,12 +16,26 @@
 #include "ngx_http_agents_model.h"
 
 
+/* Where a worker fetches what AWS gives to a machine or a container; NUL
+ * terminated. */
+typedef struct {
+    ngx_str_t                          url;         /* a container's, or the
+                                                       metadata service's
+                                                       base; empty: nowhere */
+    ngx_str_t                          resolve;     /* for CURLOPT_RESOLVE */
+    ngx_str_t                          authorization;   /* of a container;
+                                                           or empty */
+    unsigned                           container:1;
+} ngx_http_agents_aws_source_t;
+
+
 /* What signs requests to AWS; NUL terminated. */
 typedef struct {
     ngx_str_t                          region;
     ngx_str_t                          access_key;  /* empty: none is signed */
     ngx_str_t                          secret_key;
     ngx_str_t                          session_token;
+    ngx_http_agents_aws_source_t       source;      /* in place of the keys */
 } ngx_http_agents_aws_t;
 
 
@@ -56,6 +70,8 @@ typedef struct {
     ngx_uint_t                         max_connections;
     struct ngx_http_agents_transport_s  *transport; /* a worker's own, made
                                                        in its process init */
+    struct ngx_http_agents_instance_s  *instance;   /* likewise; NULL: the keys
+                                                       are in "aws" */
     ngx_str_t                          trusted_certificate;
     ngx_str_t                          proxy;
     /* for error messages about the block */

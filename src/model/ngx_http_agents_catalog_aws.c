@@ -1,9 +1,14 @@
 
 #include "ngx_http_agents_catalog_aws.h"
+#include "ngx_http_agents_catalog_url.h"
 #include "ngx_http_agents_secret.h"
 
 
 #define NGX_HTTP_AGENTS_CATALOG_AWS_FILE_MAX  65536
+
+/* Where AWS says what belongs to a machine, and to a container of ECS. */
+#define NGX_HTTP_AGENTS_CATALOG_AWS_MACHINE   "http://169.254.169.254"
+#define NGX_HTTP_AGENTS_CATALOG_AWS_ECS       "http://169.254.170.2"
 
 
 static char *ngx_http_agents_catalog_aws_env(ngx_conf_t *cf,
@@ -16,6 +21,14 @@ static ngx_int_t ngx_http_agents_catalog_aws_line(ngx_conf_t *cf,
 static ngx_int_t ngx_http_agents_catalog_aws_copy(ngx_conf_t *cf,
     ngx_str_t *to, u_char *text, size_t len);
 static char *ngx_http_agents_catalog_aws_check(ngx_http_agents_aws_t *aws);
+static char *ngx_http_agents_catalog_aws_instance(ngx_conf_t *cf,
+    ngx_http_agents_aws_source_t *source);
+static ngx_int_t ngx_http_agents_catalog_aws_url(ngx_conf_t *cf,
+    ngx_http_agents_aws_source_t *source, const char *variable,
+    const char *base, const char *path);
+static ngx_int_t ngx_http_agents_catalog_aws_authorization(ngx_conf_t *cf,
+    ngx_str_t *authorization);
+static const char *ngx_http_agents_catalog_aws_getenv(const char *name);
 static void ngx_http_agents_catalog_aws_trim(u_char **p, u_char **last);
 
 
@@ -76,8 +89,14 @@ ngx_http_agents_catalog_aws_credentials(ngx_conf_t *cf, ngx_str_t *value,
     char       *rv;
     ngx_str_t   path;
 
-    if (provider->aws.access_key.data != NULL) {
+    if (provider->aws.access_key.data != NULL
+        || provider->aws.source.url.data != NULL)
+    {
         return "duplicate \"aws_credentials\"";
+    }
+
+    if (ngx_strcmp(value->data, "instance") == 0) {
+        return ngx_http_agents_catalog_aws_instance(cf, &provider->aws.source);
     }
 
     if (ngx_strcmp(value->data, "env") == 0) {
@@ -90,8 +109,8 @@ ngx_http_agents_catalog_aws_credentials(ngx_conf_t *cf, ngx_str_t *value,
         rv = ngx_http_agents_catalog_aws_file(cf, &path, &provider->aws);
 
     } else {
-        return "invalid \"aws_credentials\", it must be \"env\" or "
-               "\"file:PATH\"";
+        return "invalid \"aws_credentials\", it must be \"env\", "
+               "\"file:PATH\" or \"instance\"";
     }
 
     if (rv != NGX_CONF_OK) {
@@ -106,14 +125,16 @@ char *
 ngx_http_agents_catalog_aws_finish(ngx_conf_t *cf,
     ngx_http_agents_provider_t *provider)
 {
-    u_char  *p;
-    size_t   len;
+    u_char      *p;
+    size_t       len;
+    ngx_uint_t   named;
+
+    named = provider->aws.access_key.len != 0
+            || provider->aws.source.url.len != 0;
 
     if (provider->protocol->service == NULL) {
 
-        if (provider->aws.region.data != NULL
-            || provider->aws.access_key.data != NULL)
-        {
+        if (provider->aws.region.data != NULL || named) {
             return "\"region\" and \"aws_credentials\" are of the protocol "
                    "\"bedrock\"";
         }
@@ -121,17 +142,16 @@ ngx_http_agents_catalog_aws_finish(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
-    if (provider->api_key.len == 0 && provider->aws.access_key.len == 0) {
+    if (provider->api_key.len == 0 && !named) {
         return "the protocol needs \"api_key\" or \"aws_credentials\"";
     }
 
-    if (provider->api_key.len != 0 && provider->aws.access_key.len != 0) {
+    if (provider->api_key.len != 0 && named) {
         return "\"api_key\" and \"aws_credentials\" exclude each other";
     }
 
     if (provider->aws.region.len == 0
-        && (provider->aws.access_key.len != 0
-            || provider->endpoint.data == NULL))
+        && (named || provider->endpoint.data == NULL))
     {
         return "the protocol needs a \"region\"";
     }
@@ -334,4 +354,170 @@ ngx_http_agents_catalog_aws_trim(u_char **p, u_char **last)
     while (*last > *p && (*last)[-1] <= ' ') {
         (*last)--;
     }
+}
+
+
+/* A container says in its environment where to ask, a machine need not. */
+
+static char *
+ngx_http_agents_catalog_aws_instance(ngx_conf_t *cf,
+    ngx_http_agents_aws_source_t *source)
+{
+    const char  *path, *name;
+
+    source->container = 1;
+
+    name = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+    path = ngx_http_agents_catalog_aws_getenv(name);
+
+    if (path != NULL && *path != '/') {
+        return "invalid AWS_CONTAINER_CREDENTIALS_RELATIVE_URI in the "
+               "environment, it must begin with \"/\"";
+    }
+
+    if (path != NULL) {
+        return ngx_http_agents_catalog_aws_url(cf, source, name,
+                                               NGX_HTTP_AGENTS_CATALOG_AWS_ECS,
+                                               path)
+               == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
+    name = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    path = ngx_http_agents_catalog_aws_getenv(name);
+
+    if (path != NULL) {
+        return (ngx_http_agents_catalog_aws_url(cf, source, name, path, "")
+                == NGX_OK
+                && ngx_http_agents_catalog_aws_authorization(cf,
+                                                     &source->authorization)
+                   == NGX_OK)
+               ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
+    source->container = 0;
+
+    name = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    path = ngx_http_agents_catalog_aws_getenv(name);
+
+    return ngx_http_agents_catalog_aws_url(cf, source, name,
+                           (path != NULL) ? path
+                                          : NGX_HTTP_AGENTS_CATALOG_AWS_MACHINE,
+                           "")
+           == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_agents_catalog_aws_url(ngx_conf_t *cf,
+    ngx_http_agents_aws_source_t *source, const char *variable,
+    const char *base, const char *path)
+{
+    u_char      *p;
+    ngx_str_t   *url;
+    const char  *why;
+
+    url = &source->url;
+
+    url->len = ngx_strlen(base) + ngx_strlen(path);
+    url->data = ngx_pnalloc(cf->pool, url->len + 1);
+
+    if (url->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(url->data, base, ngx_strlen(base));
+    ngx_cpystrn(p, (u_char *) path, ngx_strlen(path) + 1);
+
+    why = ngx_http_agents_catalog_url_check(url);
+
+    if (why == NULL
+        && ngx_http_agents_catalog_url_resolve(cf, url, 0, &source->resolve,
+                                               &why)
+           == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid %s \"%V\" in the environment: %s", variable,
+                       url, why);
+
+    return NGX_ERROR;
+}
+
+
+/* No message says what it is. */
+
+static ngx_int_t
+ngx_http_agents_catalog_aws_authorization(ngx_conf_t *cf,
+    ngx_str_t *authorization)
+{
+    size_t       i;
+    ngx_str_t    path;
+    const char  *text;
+
+    text = ngx_http_agents_catalog_aws_getenv(
+                                     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    if (text != NULL) {
+        path.data = (u_char *) text;
+        path.len = ngx_strlen(text);
+
+        if (ngx_http_agents_secret_file(cf, &path,
+                                      "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                                      NGX_HTTP_AGENTS_CATALOG_AWS_FILE_MAX,
+                                      authorization)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else {
+        text = ngx_http_agents_catalog_aws_getenv(
+                                          "AWS_CONTAINER_AUTHORIZATION_TOKEN");
+
+        if (text == NULL) {
+            return NGX_OK;
+        }
+
+        if (ngx_http_agents_catalog_aws_copy(cf, authorization,
+                                             (u_char *) text,
+                                             ngx_strlen(text))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    while (authorization->len != 0
+           && (authorization->data[authorization->len - 1] == LF
+               || authorization->data[authorization->len - 1] == CR))
+    {
+        authorization->len--;
+    }
+
+    authorization->data[authorization->len] = '\0';
+
+    for (i = 0; i < authorization->len; i++) {
+        if (authorization->data[i] < ' ' || authorization->data[i] >= 0x7f) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the container's authorization token is not "
+                               "one line without control characters");
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* What is empty is as good as unset. */
+
+static const char *
+ngx_http_agents_catalog_aws_getenv(const char *name)
+{
+    const char  *text;
+
+    text = getenv(name);
+
+    return (text != NULL && *text != '\0') ? text : NULL;
 }

@@ -2,6 +2,7 @@
 #include "ngx_http_agents_catalog.h"
 #include "ngx_http_agents_catalog_aws.h"
 #include "ngx_http_agents_catalog_cortex.h"
+#include "ngx_http_agents_catalog_url.h"
 #include "ngx_http_agents_secret.h"
 
 
@@ -36,7 +37,6 @@ static char *ngx_http_agents_catalog_provider_endpoint(ngx_conf_t *cf,
 static char *ngx_http_agents_catalog_provider_proxy(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider);
-static size_t ngx_http_agents_catalog_provider_scheme(ngx_str_t *url);
 static char *ngx_http_agents_catalog_provider_api_key(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider);
@@ -61,8 +61,6 @@ static char *ngx_http_agents_catalog_provider_certificate(ngx_conf_t *cf,
     ngx_http_agents_provider_t *provider);
 static char *ngx_http_agents_catalog_provider_resolve(ngx_conf_t *cf,
     ngx_http_agents_provider_t *provider, ngx_str_t *url, ngx_uint_t proxy);
-static char *ngx_http_agents_catalog_provider_addresses(ngx_conf_t *cf,
-    ngx_http_agents_provider_t *provider, ngx_url_t *u);
 
 
 static const ngx_http_agents_catalog_key_t
@@ -356,38 +354,20 @@ ngx_http_agents_catalog_provider_endpoint(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider)
 {
-    size_t  i, scheme;
+    const char  *why;
 
     if (provider->endpoint.data != NULL) {
         return "duplicate \"endpoint\"";
     }
 
-    scheme = ngx_http_agents_catalog_provider_scheme(value);
+    why = ngx_http_agents_catalog_url_check(value);
 
-    if (scheme == 0) {
+    if (why != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid endpoint \"%V\", it must begin with "
-                           "\"http://\" or \"https://\"", value);
+                           "invalid endpoint \"%V\", %s", value, why);
         return NGX_CONF_ERROR;
     }
 
-    for (i = scheme; i < value->len; i++) {
-        if (value->data[i] <= ' ' || value->data[i] >= 0x7f
-            || ngx_strchr("?#@\\", value->data[i]) != NULL)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid endpoint \"%V\", it must be a host, "
-                               "an optional port and an optional path, without "
-                               "user, query and fragment", value);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    while (value->len > scheme && value->data[value->len - 1] == '/') {
-        value->len--;
-    }
-
-    value->data[value->len] = '\0';
     provider->endpoint = *value;
 
     return NGX_CONF_OK;
@@ -403,7 +383,7 @@ ngx_http_agents_catalog_provider_proxy(ngx_conf_t *cf,
         return "duplicate \"proxy\"";
     }
 
-    if (ngx_http_agents_catalog_provider_scheme(value) == 0) {
+    if (ngx_http_agents_catalog_url_scheme(value) == 0) {
 
         /* not repeated here: it may hold a password */
 
@@ -414,23 +394,6 @@ ngx_http_agents_catalog_provider_proxy(ngx_conf_t *cf,
     provider->proxy = *value;
 
     return NGX_CONF_OK;
-}
-
-
-/* The length of "http://" or "https://"; 0 for any other beginning. */
-
-static size_t
-ngx_http_agents_catalog_provider_scheme(ngx_str_t *url)
-{
-    if (ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0) {
-        return 7;
-    }
-
-    if (ngx_strncasecmp(url->data, (u_char *) "https://", 8) == 0) {
-        return 8;
-    }
-
-    return 0;
 }
 
 
@@ -663,109 +626,23 @@ ngx_http_agents_catalog_provider_certificate(ngx_conf_t *cf,
 }
 
 
-/*
- * Finds the host's addresses once, as for the servers of an upstream: a
- * lookup by libcurl itself would take a thread each, and wait for it.
- */
-
 static char *
 ngx_http_agents_catalog_provider_resolve(ngx_conf_t *cf,
     ngx_http_agents_provider_t *provider, ngx_str_t *url, ngx_uint_t proxy)
 {
-    u_char     *p, *last;
-    size_t      scheme;
-    ngx_url_t   u;
+    const char  *why;
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    scheme = ngx_http_agents_catalog_provider_scheme(url);
-
-    u.url.data = url->data + scheme;
-    u.url.len = url->len - scheme;
-    u.default_port = (scheme == 7) ? 80 : 443;
-    u.uri_part = 1;
-
-    if (proxy) {
-
-        /* libcurl's own default, and what may stand before the host */
-
-        u.default_port = (scheme == 7) ? 1080 : 443;
-        last = u.url.data + u.url.len;
-
-        for (p = u.url.data; p < last; p++) {
-            if (*p == '@') {
-                u.url.data = p + 1;
-                u.url.len = last - u.url.data;
-            }
-        }
-    }
-
-    if (u.url.len == 0
-        || ngx_strncasecmp(u.url.data, (u_char *) "unix:", 5) == 0
-        || ngx_parse_url(cf->pool, &u) != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "%s in \"%s\" of agents_provider \"%V\" in %s:%ui",
-                      (u.err != NULL) ? u.err : "no host",
-                      proxy ? "proxy" : (char *) provider->endpoint.data,
-                      &provider->name, provider->file, provider->line);
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_http_agents_catalog_provider_addresses(cf, provider, &u);
-}
-
-
-/* "host:port:address,[address6]" */
-
-static char *
-ngx_http_agents_catalog_provider_addresses(ngx_conf_t *cf,
-    ngx_http_agents_provider_t *provider, ngx_url_t *u)
-{
-    u_char           *p, *last;
-    size_t            len;
-    ngx_uint_t        i;
-    struct sockaddr  *sockaddr;
-
-    if (u->host.data[0] == '['
-        || ngx_inet_addr(u->host.data, u->host.len) != INADDR_NONE)
+    if (ngx_http_agents_catalog_url_resolve(cf, url, proxy, &provider->resolve,
+                                            &why)
+        == NGX_OK)
     {
         return NGX_CONF_OK;
     }
 
-    len = u->host.len + sizeof(":65535:")
-          + u->naddrs * (NGX_SOCKADDR_STRLEN + sizeof("[],"));
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "%s in \"%s\" of agents_provider \"%V\" in %s:%ui",
+                  why, proxy ? "proxy" : (char *) url->data,
+                  &provider->name, provider->file, provider->line);
 
-    provider->resolve.data = ngx_pnalloc(cf->pool, len);
-    if (provider->resolve.data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    last = provider->resolve.data + len;
-
-    p = ngx_slprintf(provider->resolve.data, last, "%V:%d:", &u->host,
-                     (int) u->port);
-
-    for (i = 0; i < u->naddrs; i++) {
-        sockaddr = u->addrs[i].sockaddr;
-
-        if (i != 0) {
-            *p++ = ',';
-        }
-
-        if (sockaddr->sa_family == AF_INET6) {
-            *p++ = '[';
-        }
-
-        p += ngx_sock_ntop(sockaddr, u->addrs[i].socklen, p, last - p, 0);
-
-        if (sockaddr->sa_family == AF_INET6) {
-            *p++ = ']';
-        }
-    }
-
-    *p = '\0';
-    provider->resolve.len = p - provider->resolve.data;
-
-    return NGX_CONF_OK;
+    return NGX_CONF_ERROR;
 }

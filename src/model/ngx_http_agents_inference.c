@@ -1,6 +1,7 @@
 
 #include "ngx_http_agents_authorize.h"
 #include "ngx_http_agents_inference.h"
+#include "ngx_http_agents_instance.h"
 #include "ngx_http_agents_refusal.h"
 
 
@@ -16,9 +17,11 @@
 
 
 /*
- * Either an attempt is under way (transfer), or the wait for the next one
- * (timer); both are bounded by the deadline.  With a transfer the timer is
- * that of a reply that is whole, while its stream is not yet closed.
+ * Either an attempt is under way (transfer), or it waits for the credentials
+ * that it is signed with (keys, and the timer of the deadline), or the wait
+ * for the next one is on (timer); all are bounded by the deadline.  With a
+ * transfer the timer is that of a reply that is whole, while its stream is not
+ * yet closed.
  */
 
 struct ngx_http_agents_inference_s {
@@ -26,6 +29,7 @@ struct ngx_http_agents_inference_s {
     ngx_http_agents_provider_t             *provider;
     const ngx_http_agents_model_request_t  *request;
     ngx_http_agents_transfer_t             *transfer;
+    ngx_http_agents_instance_wait_t         keys;
     ngx_http_agents_stream_t                stream;
     ngx_event_t                             timer;
     ngx_msec_t                              start;
@@ -51,6 +55,10 @@ static ngx_int_t ngx_http_agents_inference_url(
 static ngx_int_t ngx_http_agents_inference_headers(
     ngx_http_agents_inference_t *inference);
 static ngx_int_t ngx_http_agents_inference_attempt(
+    ngx_http_agents_inference_t *inference);
+static void ngx_http_agents_inference_keys_handler(void *data,
+    const char *error);
+static ngx_int_t ngx_http_agents_inference_send(
     ngx_http_agents_inference_t *inference);
 static ngx_msec_t ngx_http_agents_inference_left(
     ngx_http_agents_inference_t *inference);
@@ -112,6 +120,9 @@ ngx_http_agents_inference_start(ngx_http_agents_provider_t *provider,
     inference->log = log;
     inference->done = done;
     inference->data = data;
+
+    inference->keys.done = ngx_http_agents_inference_keys_handler;
+    inference->keys.data = inference;
 
     inference->timer.handler = ngx_http_agents_inference_timer_handler;
     inference->timer.data = inference;
@@ -205,6 +216,60 @@ ngx_http_agents_inference_headers(ngx_http_agents_inference_t *inference)
 static ngx_int_t
 ngx_http_agents_inference_attempt(ngx_http_agents_inference_t *inference)
 {
+    ngx_int_t  rc;
+
+    inference->attempts++;
+
+    if (inference->provider->instance == NULL) {
+        return ngx_http_agents_inference_send(inference);
+    }
+
+    rc = ngx_http_agents_instance_get(inference->provider->instance,
+                                      &inference->keys);
+    if (rc == NGX_OK) {
+        return ngx_http_agents_inference_send(inference);
+    }
+
+    if (rc == NGX_AGAIN) {
+        ngx_add_timer(&inference->timer,
+                      ngx_http_agents_inference_left(inference));
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_agents_inference_keys_handler(void *data, const char *error)
+{
+    ngx_http_agents_inference_t *inference = data;
+
+    ngx_http_agents_buf_t  why;
+
+    ngx_del_timer(&inference->timer);
+
+    ngx_http_agents_buf_init(&why);
+
+    if (error != NULL) {
+        ngx_http_agents_buf_addf(&why, "there are no credentials for the "
+                                 "provider: %s", error);
+
+        ngx_http_agents_inference_again(inference, 0, &why);
+        return;
+    }
+
+    if (ngx_http_agents_inference_send(inference) != NGX_OK) {
+        ngx_http_agents_buf_adds(&why, "out of memory");
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_FAILED, &why);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_agents_inference_send(ngx_http_agents_inference_t *inference)
+{
     ngx_msec_t                            left;
     ngx_http_agents_provider_t           *provider;
     ngx_http_agents_transport_request_t   request;
@@ -233,8 +298,6 @@ ngx_http_agents_inference_attempt(ngx_http_agents_inference_t *inference)
     request.trusted_certificate = provider->trusted_certificate;
     request.proxy = provider->proxy;
     request.log = inference->log;
-
-    inference->attempts++;
 
     inference->transfer = ngx_http_agents_transport_send(inference->transport,
                                &request,
@@ -412,6 +475,17 @@ ngx_http_agents_inference_refused(ngx_http_agents_inference_t *inference,
     if (fault == NGX_HTTP_AGENTS_FAULT_FATAL && lacks != 0) {
         ngx_http_agents_inference_lacks(inference, lacks, &why);
         return;
+    }
+
+    /* whoever knows better than by the status says so */
+
+    if (fault == NGX_HTTP_AGENTS_FAULT_FATAL && answer->should_retry > 0) {
+        fault = NGX_HTTP_AGENTS_FAULT_RETRY;
+
+    } else if (fault == NGX_HTTP_AGENTS_FAULT_RETRY
+               && answer->should_retry < 0)
+    {
+        fault = NGX_HTTP_AGENTS_FAULT_FATAL;
     }
 
     ngx_http_agents_inference_fault(inference, fault, answer->retry_after,
@@ -634,11 +708,21 @@ ngx_http_agents_inference_timer_handler(ngx_event_t *ev)
         return;
     }
 
+    ngx_http_agents_buf_init(&why);
+
+    if (inference->keys.waiting) {
+        ngx_http_agents_buf_adds(&why, "there were no credentials for the "
+                                 "provider in time");
+
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_TIMEOUT, &why);
+        return;
+    }
+
     if (ngx_http_agents_inference_attempt(inference) == NGX_OK) {
         return;
     }
 
-    ngx_http_agents_buf_init(&why);
     ngx_http_agents_buf_adds(&why, "out of memory");
 
     ngx_http_agents_inference_end(inference, NGX_HTTP_AGENTS_INFERENCE_FAILED,
@@ -684,6 +768,7 @@ ngx_http_agents_inference_free(ngx_http_agents_inference_t *inference)
         ngx_del_timer(&inference->timer);
     }
 
+    ngx_http_agents_instance_cancel(&inference->keys);
     ngx_http_agents_inference_stream_free(inference);
 
     ngx_http_agents_authorize_clear(&inference->authorize);

@@ -21,8 +21,10 @@ static size_t ngx_http_agents_transfer_header_callback(char *data, size_t size,
     size_t n, void *user);
 static ngx_int_t ngx_http_agents_transfer_header(ngx_str_t *value,
     const char *line, size_t len, const ngx_str_t *name);
+static ngx_int_t ngx_http_agents_transfer_should_retry(ngx_str_t *value);
 static ngx_msec_t ngx_http_agents_transfer_retry_after(ngx_str_t *value);
 static ngx_msec_t ngx_http_agents_transfer_retry_after_ms(ngx_str_t *value);
+static ngx_int_t ngx_http_agents_transfer_thousandths(const ngx_str_t *value);
 static size_t ngx_http_agents_transfer_body_callback(char *data, size_t size,
     size_t n, void *user);
 static ngx_int_t ngx_http_agents_transfer_body_taken(
@@ -212,15 +214,25 @@ ngx_http_agents_transfer_request(ngx_http_agents_transfer_t *transfer,
         || (code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER,
                                     transfer->headers))
         || (code = curl_easy_setopt(easy, CURLOPT_RESOLVE, transfer->resolve))
-        || (code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body))
-        || (code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                                    (curl_off_t) request->body_len)))
+        || (code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                                    (long) request->connect_timeout)))
     {
         return code;
     }
 
-    return curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                            (long) request->connect_timeout);
+    if (request->method == NULL) {
+        code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+
+        return (code != CURLE_OK)
+               ? code : curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                                         (curl_off_t) request->body_len);
+    }
+
+    code = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+
+    return (code != CURLE_OK)
+           ? code : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
+                                     request->method);
 }
 
 
@@ -258,22 +270,25 @@ ngx_http_agents_transfer_header_callback(char *data, size_t size, size_t n,
 
     size_t       len;
     ngx_str_t    value;
-    ngx_msec_t  *wait;
+    ngx_msec_t  *wait, ms;
 
     static const ngx_str_t  retry_after = ngx_string("retry-after:");
     static const ngx_str_t  retry_after_ms = ngx_string("retry-after-ms:");
+    static const ngx_str_t  should_retry = ngx_string("x-should-retry:");
 
     len = size * n;
     wait = &transfer->answer.retry_after;
 
     if (len >= 5 && ngx_strncmp(data, "HTTP/", 5) == 0) {
         *wait = 0;
+        transfer->answer.should_retry = 0;
 
     } else if (ngx_http_agents_transfer_header(&value, data, len,
                                                &retry_after_ms)
                == NGX_OK)
     {
-        *wait = ngx_http_agents_transfer_retry_after_ms(&value);
+        ms = ngx_http_agents_transfer_retry_after_ms(&value);
+        *wait = (ms != 0) ? ms : *wait;
 
     } else if (*wait == 0
                && ngx_http_agents_transfer_header(&value, data, len,
@@ -281,9 +296,35 @@ ngx_http_agents_transfer_header_callback(char *data, size_t size, size_t n,
                   == NGX_OK)
     {
         *wait = ngx_http_agents_transfer_retry_after(&value);
+
+    } else if (ngx_http_agents_transfer_header(&value, data, len,
+                                               &should_retry)
+               == NGX_OK)
+    {
+        transfer->answer.should_retry =
+                        ngx_http_agents_transfer_should_retry(&value);
     }
 
     return len;
+}
+
+
+static ngx_int_t
+ngx_http_agents_transfer_should_retry(ngx_str_t *value)
+{
+    if (value->len == 4
+        && ngx_strncasecmp(value->data, (u_char *) "true", 4) == 0)
+    {
+        return 1;
+    }
+
+    if (value->len == 5
+        && ngx_strncasecmp(value->data, (u_char *) "false", 5) == 0)
+    {
+        return -1;
+    }
+
+    return 0;
 }
 
 
@@ -327,7 +368,7 @@ ngx_http_agents_transfer_retry_after(ngx_str_t *value)
     time_t     when;
     ngx_int_t  ms;
 
-    ms = ngx_atofp(value->data, value->len, 3);
+    ms = ngx_http_agents_transfer_thousandths(value);
 
     if (ms != NGX_ERROR) {
         return (ngx_msec_t) ngx_min(ms, NGX_MAX_INT32_VALUE);
@@ -352,13 +393,38 @@ ngx_http_agents_transfer_retry_after_ms(ngx_str_t *value)
 {
     ngx_int_t  us;
 
-    us = ngx_atofp(value->data, value->len, 3);
+    us = ngx_http_agents_transfer_thousandths(value);
 
     if (us == NGX_ERROR) {
         return 0;
     }
 
     return (ngx_msec_t) ngx_min(us / 1000, NGX_MAX_INT32_VALUE);
+}
+
+
+/* A decimal, in thousandths: what it has beyond them is cut off. */
+
+static ngx_int_t
+ngx_http_agents_transfer_thousandths(const ngx_str_t *value)
+{
+    size_t   i, len;
+    u_char  *dot;
+
+    len = value->len;
+    dot = ngx_strlchr(value->data, value->data + len, '.');
+
+    if (dot != NULL && (size_t) (dot - value->data) + 4 < len) {
+        len = dot - value->data + 4;
+
+        for (i = len; i < value->len; i++) {
+            if (value->data[i] < '0' || value->data[i] > '9') {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return ngx_atofp(value->data, len, 3);
 }
 
 

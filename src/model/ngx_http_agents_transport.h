@@ -36,6 +36,7 @@ typedef struct {
                                        address literal */
     char        **headers;          /* "Name: value" lines */
     size_t        nheaders;
+    const char   *method;           /* NULL: POST; others have no body */
     const char   *body;             /* borrowed until done or cancel */
     size_t        body_len;
     ngx_msec_t    connect_timeout;
@@ -67,6 +68,8 @@ typedef struct {
                                        else NULL */
     size_t        body_len;
     ngx_msec_t    retry_after;      /* Retry-After(-Ms); 0: none */
+    ngx_int_t     should_retry;     /* X-Should-Retry: 1 is true, -1 false;
+                                       0: none */
     const char   *error;            /* what went wrong, for people; never a
                                        credential; alive during the call */
 } ngx_http_agents_transport_answer_t;

@@ -1,0 +1,61 @@
+
+#include "ngx_http_agents_catalog_worker.h"
+#include "ngx_http_agents_instance.h"
+#include "ngx_http_agents_transport.h"
+
+
+ngx_int_t
+ngx_http_agents_catalog_worker_init(ngx_http_agents_catalog_t *catalog,
+    ngx_uint_t max, ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    ngx_http_agents_provider_t   *provider, **providers;
+
+    providers = catalog->providers.elts;
+
+    for (i = 0; i < catalog->providers.nelts; i++) {
+        provider = providers[i];
+
+        provider->transport = ngx_http_agents_transport_create(
+                                     ngx_min(provider->max_connections, max),
+                                     log);
+        if (provider->transport == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (provider->aws.source.url.len == 0) {
+            continue;
+        }
+
+        provider->instance = ngx_http_agents_instance_create(
+                                                   &provider->aws.source,
+                                                   provider->transport, log);
+        if (provider->instance == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_agents_catalog_worker_exit(ngx_http_agents_catalog_t *catalog)
+{
+    ngx_uint_t                    i;
+    ngx_http_agents_provider_t   *provider, **providers;
+
+    providers = catalog->providers.elts;
+
+    for (i = 0; i < catalog->providers.nelts; i++) {
+        provider = providers[i];
+
+        if (provider->instance != NULL) {
+            ngx_http_agents_instance_destroy(provider->instance);
+        }
+
+        if (provider->transport != NULL) {
+            ngx_http_agents_transport_destroy(provider->transport);
+        }
+    }
+}

@@ -9,8 +9,9 @@ use AgentsTest;
 
 my $model = AgentsTest::Model::handler();
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store,
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m,
         handlers => { '/v1/chat/completions' => \&reply },
         model_line => ";\n        model plain provider=scripted id=plain-id "
                       . "max_tokens=100",

@@ -1,6 +1,6 @@
-# What the platform and a provider keep between them is shown to nobody: signed
-# reasoning, which goes back as it came, the tool that stands in for a format,
-# the request to mend an answer, and names that a provider would not take.
+# What the platform and a provider keep between them is shown to nobody: the
+# tool that stands in for a format, the request to mend an answer, and names that
+# a provider would not take.  For signed reasoning see t/036-protocols.t.
 
 use strict;
 use warnings;
@@ -10,20 +10,13 @@ use AgentsTest;
 
 my $SCHEMA = { type => 'object', required => [ 'n' ],
                properties => { n => { type => 'integer' } } };
-my @SIGNED = ({ type => 'thinking', thinking => 'three of them, secretly',
-                signature => 'c2lnbmVk+/==' },
-              { type => 'redacted_thinking', data => 'aGlkZGVu' });
 
 for my $m (AgentsTest->matrix) {
     my $on = "on $m->{name}";
     my $t = AgentsTest->new(%$m,
-        http => 'agents_provider thinker { protocol anthropic;'
-                . ' endpoint http://127.0.0.1:%MOCK%/thinker; api_key k; }',
-        plane => 'model thinker provider=thinker max_tokens=9000 no_stream;'
-                 . ' model plain provider=scripted id=scripted'
+        plane => 'model plain provider=scripted id=scripted'
                  . ' max_tokens=9000 no_native_format;',
         handlers => {
-            '/thinker' => \&thinker,
             '/odd' => AgentsTest::Mcp::handler(
                 tools => [ { name => 'by day.of/week',
                              inputSchema => { type => 'object' } } ],
@@ -31,7 +24,6 @@ for my $m (AgentsTest->matrix) {
                     { content => [ { type => 'text', text => 'ok' } ] } }),
         })->start;
 
-    subtest "signed reasoning $on" => sub { reasoning($t) };
     subtest "a tool in place of a format $on" => sub { stand_in($t) };
     subtest "a request to mend $on" => sub { mended($t) };
     subtest "an odd name $on" => sub { odd_name($t) };
@@ -39,24 +31,6 @@ for my $m (AgentsTest->matrix) {
 }
 
 done_testing;
-
-
-# Thinks before each reply: calls a tool once in a turn of the user, then ends.
-sub thinker {
-    my ($req) = @_;
-    my @messages = @{$req->{json}{messages}};
-    my $called = grep { ref $_->{content} eq 'ARRAY'
-                        && grep { $_->{type} eq 'tool_result' }
-                           @{$_->{content}} } @messages;
-    my $calls = $req->{json}{tools} && !$called;
-    return { json => { type => 'message', role => 'assistant',
-        content => [ @SIGNED, $calls
-            ? { type => 'tool_use', id => 'toolu_1', name => 'mcp-slow',
-                input => { seconds => 0.3 } }
-            : { type => 'text', text => 'said' } ],
-        stop_reason => $calls ? 'tool_use' : 'end_turn',
-        usage => { input_tokens => 1, output_tokens => 1 } } };
-}
 
 
 # The run at its end, and all that was ever shown of it meanwhile.
@@ -79,32 +53,6 @@ sub watched {
 
 
 sub blocks { return map { @{$_->{content_blocks}} } @{$_[0]} }
-
-
-sub reasoning {
-    my ($t) = @_;
-    my $c = $t->conversation(model => 'thinker', mcp => '');
-    my ($run, $seen) = watched($t, $c, 'think');
-    is $run->{final_text}, 'said', 'an answer'
-        or diag explain $run->{error};
-    like $seen, qr/"turn_index":0/, 'a turn was seen live';
-    unlike $seen, qr/secretly|c2lnbmVk|aGlkZGVu|thinking|opaque/,
-           'nothing of its thoughts was';
-    is_deeply [ map { $_->{type} } blocks($t->messages($c)) ],
-              [ qw(text tool_use tool_result text) ], 'nor are they messages';
-
-    $t->finished($t->run($t->reread($c), 'go on'));
-    my @asked = map { $_->{json} } @{$t->mock->requests('/thinker')};
-    is scalar @asked, 3, 'three inferences';
-    for my $of ([ $asked[1], 1, 'in the same run' ],
-                [ $asked[2], 1, 'in the next one' ],
-                [ $asked[2], 3, 'also with the answer' ]) {
-        my ($asked, $at, $when) = @$of;
-        is_deeply [ @{$asked->{messages}[$at]{content}}[0, 1] ], \@SIGNED,
-                  "the model gets them back as they were, $when";
-    }
-    return;
-}
 
 
 sub stand_in {

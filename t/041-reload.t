@@ -8,8 +8,9 @@ use lib "$FindBin::Bin/lib";
 use AgentsTest;
 use Time::HiRes qw(sleep);
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store)->start;
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m)->start;
     subtest "reload on $store" => sub { reload($t) };
     subtest "two reloads on $store" => sub { twice($t) };
     subtest "stop and start on $store" => sub { restart($t) };
@@ -107,7 +108,7 @@ sub twice {
     $t->reload or die "no reload\n";
     all_complete($t, @started);
     called_once($t, 8);
-    my %new = map { $_ => 1 } ($t->workers)[-2, -1];
+    my %new = map { $_ => 1 } ($t->workers)[-$t->{workers} .. -1];
     gone($t, grep { !$new{$_} } @old);
     return;
 }

@@ -12,9 +12,10 @@ use Time::HiRes qw(sleep);
 
 my $N = 60;
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store)->start;
-    $t->wait_for(5, sub { $t->workers == 2 });
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m)->start;
+    $t->wait_for(5, sub { $t->workers == $t->{workers} });
     my @workers = $t->workers;
 
     subtest "half a body on $store" => sub { half($t) };

@@ -14,8 +14,9 @@ my @SCRIPT = ({ tools => [ [ 'mcp-echo', { text => 'x' } ] ], delay => 0.4 },
                            [ 'mcp-echo', { text => 'y' } ] ], delay => 0.4 },
               { text => 'end', delay => 0.4 });
 
-for my $store (AgentsTest->stores) {
-    my $t = AgentsTest->new(store => $store, http => 'agents_lease 1s;',
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    my $t = AgentsTest->new(%$m, http => 'agents_lease 1s;',
         replace => { "listen 127.0.0.1:%PORT%;" =>
                      "listen 127.0.0.1:%PORT% reuseport;" })->start;
     # the kill, and what the killed left open
@@ -24,9 +25,9 @@ for my $store (AgentsTest->stores) {
     subtest "one worker killed on $store" => sub { one($t) };
     # waiting for leases takes its time: these two once
     subtest "a call in flight on $store" => sub { in_flight($t) }
-        if $store ne 'postgres';
+        if $m->{store} ne 'postgres';
     subtest "all of nginx killed on $store" => sub { all($t) }
-        if $store ne 'sqlite';
+        if $m->{store} ne 'sqlite';
     $t->clean("$store: no error logged");
 }
 
@@ -98,12 +99,12 @@ sub kill_workers {
 
 sub one {
     my ($t) = @_;
-    $t->wait_for(5, sub { $t->workers == 2 }) or die "workers\n";
+    $t->wait_for(5, sub { $t->workers == $t->{workers} }) or die "workers\n";
     my @workers = $t->workers;
     my @started = start_runs($t, @SCRIPT);
     kill_workers($t, $workers[0]);
     all_end($t, 10, @started);
-    ok $t->wait_for(5, sub { $t->workers == 2 }), 'nginx has a new worker';
+    ok $t->wait_for(5, sub { $t->workers == $t->{workers} }), 'nginx has a new worker';
     return;
 }
 

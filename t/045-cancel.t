@@ -15,12 +15,13 @@ my $SECOND = 1.5;
 my $MODEL = '/v1/chat/completions';
 my ($t, $via, $one, $two);
 
-for my $store (AgentsTest->stores) {
-    $t = AgentsTest->new(store => $store, AgentsTest::Workers::conf(),
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    $t = AgentsTest->new(%$m, AgentsTest::Workers::conf(),
         plane => 'cluster narrow max_inferences=1;',
         http => 'agents_lease 1s;')->start;
     $via = AgentsTest::Workers->new($t);
-    ($one, $two) = $via->pids;
+    ($one, $two) = ($via->pids)[0, -1];
 
     subtest "in an inference on $store" => \&inferring;
     subtest "after a turn on $store" => \&after_turn;

@@ -17,11 +17,12 @@ my $SOON = 0.4;
 my $MODEL = '/v1/chat/completions';
 my ($t, $via, $one, $two);
 
-for my $store (AgentsTest->stores) {
-    $t = AgentsTest->new(store => $store, AgentsTest::Workers::conf(),
+for my $m (AgentsTest->matrix) {
+    my $store = $m->{name};
+    $t = AgentsTest->new(%$m, AgentsTest::Workers::conf(),
                          model => { title => 'A Title' })->start;
     $via = AgentsTest::Workers->new($t);
-    ($one, $two) = $via->pids;
+    ($one, $two) = ($via->pids)[0, -1];
 
     subtest "what is asked on $store" => \&asked;
     subtest "a run that has ended on $store" => \&ended;

@@ -253,6 +253,11 @@ sub changed {
     my $c = $t->conversation(model => 'small');
     my $plain = $t->conversation(max_iterations => undef);
     is $plain->{defaults}{max_iterations}, 3, 'three iterations by default';
+    my $other = $t->conversation;
+    my $known = $t->run_body($other, 'x', config_override => {
+        model => 'small', max_iterations => 9 });
+    my $old = $t->post("/agents/conversations/$other->{id}/runs", $known);
+    is $t->finished($old->{json})->{status}, 'completed', 'a run of them';
     local @$t{qw(plane location)} = ('', 'agents_max_iterations 2;');
     $t->reload or die "no reload\n";
     $t->wait_for(5, sub { $t->workers == 2 }) or die "old workers stay\n";
@@ -270,5 +275,10 @@ sub changed {
     my $new = create(max_iterations => undef);
     is $new->{json}{defaults}{max_iterations}, 2,
        'in a new conversation, too';
+
+    $answer = $t->post("/agents/conversations/$other->{id}/runs", $known);
+    is_deeply [ $answer->{status}, $answer->{headers}{'idempotency-replayed'},
+                $answer->{json}{id} ], [ 202, 'true', $old->{json}{id} ],
+              'a run that is known is told of, whatever is configured now';
     return;
 }

@@ -11,10 +11,10 @@ package AgentsTest::Dns;
 #     "resolver " . $dns->address;      # 127.0.0.1:PORT
 #     my @seen = $dns->queries;         # 'mcp.test A', ... in order
 #
-# A name has its records, or a list of such lists: each question of one type
+# A name has its records, or a list of such lists: each question of a type
 # gets the next one, the last one stays.  A record is given for a question of
 # its type, a CNAME for any, with what follows it.  Other names do not exist.
-# A name has its records, or a list of such lists: each question of a type
+# The time to live is 0: nginx's resolver keeps it for the rest of the second.
 
 use strict;
 use warnings;

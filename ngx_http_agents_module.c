@@ -13,11 +13,11 @@
 #include "ngx_http_agents_auth.h"
 #include "ngx_http_agents_catalog_worker.h"
 #include "ngx_http_agents_directives.h"
-#include "ngx_http_agents_egress.h"
 #include "ngx_http_agents_errors.h"
 #include "ngx_http_agents_filter.h"
 #include "ngx_http_agents_http.h"
 #include "ngx_http_agents_log.h"
+#include "ngx_http_agents_mcp_trust.h"
 #include "ngx_http_agents_metrics_page.h"
 #include "ngx_http_agents_routes.h"
 #include "ngx_http_agents_variables.h"
@@ -46,10 +46,6 @@ static char *ngx_http_agents_provider(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_agents_data_plane(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_agents_auth(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_agents_mcp_allow(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_agents_mcp_deny(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
@@ -144,14 +140,28 @@ static ngx_command_t  ngx_http_agents_commands[] = {
 
     { ngx_string("agents_mcp_allow"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_agents_mcp_allow,
+      ngx_http_agents_directives_mcp_allow,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("agents_mcp_deny"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_agents_mcp_deny,
+      ngx_http_agents_directives_mcp_deny,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_mcp_first_party"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_agents_directives_mcp_first_party,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_mcp_credential"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_agents_directives_mcp_credential,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -278,9 +288,11 @@ ngx_http_agents_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_agents_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt          *h;
-    ngx_http_core_main_conf_t    *cmcf;
-    ngx_http_agents_main_conf_t  *amcf;
+    ngx_uint_t                     i;
+    ngx_http_handler_pt           *h;
+    ngx_http_core_main_conf_t     *cmcf;
+    ngx_http_agents_settings_t   **apis;
+    ngx_http_agents_main_conf_t   *amcf;
 
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
@@ -302,6 +314,14 @@ ngx_http_agents_postconfiguration(ngx_conf_t *cf)
 
     if (amcf->apis->nelts == 0) {
         return NGX_OK;
+    }
+
+    apis = amcf->apis->elts;
+
+    for (i = 0; i < amcf->apis->nelts; i++) {
+        if (ngx_http_agents_mcp_trust_check(cf, &apis[i]->mcp) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     /* a thread pool is asked for only where there is work for it: nginx
@@ -438,6 +458,14 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->egress == NULL) {
         conf->egress = prev->egress;
+    }
+
+    if (conf->parties == NULL) {
+        conf->parties = prev->parties;
+    }
+
+    if (conf->credentials == NULL) {
+        conf->credentials = prev->credentials;
     }
 
     ngx_conf_merge_uint_value(conf->auth, prev->auth,
@@ -718,22 +746,4 @@ static char *
 ngx_http_agents_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_agents_auth_directive(cf, conf);
-}
-
-
-static char *
-ngx_http_agents_mcp_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_agents_loc_conf_t *alcf = conf;
-
-    return ngx_http_agents_egress_rule(cf, &alcf->egress, 1);
-}
-
-
-static char *
-ngx_http_agents_mcp_deny(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_agents_loc_conf_t *alcf = conf;
-
-    return ngx_http_agents_egress_rule(cf, &alcf->egress, 0);
 }

@@ -30,7 +30,8 @@ my $NGINX_FREE = qr{
   | ^src/base/ngx_http_agents_ (?! task\. )
   | ^src/store/ngx_http_agents_ (?! db_nginx )
   | ^src/mcp/ngx_http_agents_ (?: address | url
-                                | mcp_(?: content | message | schema) ) \w* \.
+                                | mcp_(?: content | message | schema
+                                     | token ) ) \w* \.
   | ^src/model/ngx_http_agents_ (?: anthropic | aws_keys | bedrock | cortex
                                   | draft | format | frames | keypair | model
                                   | names | openai | passes | plan | redact

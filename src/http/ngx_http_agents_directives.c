@@ -9,7 +9,9 @@
 #include <ngx_http.h>
 
 #include "ngx_http_agents_directives.h"
+#include "ngx_http_agents_egress.h"
 #include "ngx_http_agents_http.h"
+#include "ngx_http_agents_mcp_trust.h"
 #include "ngx_http_agents_routes.h"
 
 
@@ -184,6 +186,46 @@ ngx_http_agents_directives_mcp_location(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+char *
+ngx_http_agents_directives_mcp_allow(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    return ngx_http_agents_egress_rule(cf, &alcf->egress, 1);
+}
+
+
+char *
+ngx_http_agents_directives_mcp_deny(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    return ngx_http_agents_egress_rule(cf, &alcf->egress, 0);
+}
+
+
+char *
+ngx_http_agents_directives_mcp_first_party(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    return ngx_http_agents_mcp_trust_first_party(cf, &alcf->parties);
+}
+
+
+char *
+ngx_http_agents_directives_mcp_credential(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    return ngx_http_agents_mcp_trust_credential(cf, &alcf->credentials);
+}
+
+
 void
 ngx_http_agents_directives_settings(ngx_conf_t *cf,
     ngx_http_agents_loc_conf_t *conf)
@@ -207,6 +249,8 @@ ngx_http_agents_directives_settings(ngx_conf_t *cf,
     settings->mcp.target.ctx = cscf->ctx;
     settings->mcp.target.uri = conf->mcp_location;
     settings->mcp.egress = conf->egress;
+    settings->mcp.parties = conf->parties;
+    settings->mcp.credentials = conf->credentials;
     settings->mcp.discovery_timeout = conf->discovery_timeout;
     settings->mcp.max_body = conf->mcp_body_max;
     settings->mcp.resolver_timeout = clcf->resolver_timeout;

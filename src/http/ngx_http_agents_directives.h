@@ -51,6 +51,17 @@ ngx_int_t ngx_http_agents_directives_own_errors(ngx_conf_t *cf);
 char *ngx_http_agents_directives_mcp_location(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
+/* Where a run may go, and what it shows there: agents_mcp_allow,
+ * agents_mcp_deny, agents_mcp_first_party, agents_mcp_credential. */
+char *ngx_http_agents_directives_mcp_allow(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+char *ngx_http_agents_directives_mcp_deny(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_agents_directives_mcp_first_party(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+char *ngx_http_agents_directives_mcp_credential(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
 /* After the merging: what the engine needs to know of an agents_api, without
  * the types of HTTP. */
 void ngx_http_agents_directives_settings(ngx_conf_t *cf,

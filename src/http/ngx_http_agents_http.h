@@ -77,6 +77,8 @@ typedef struct {
     ngx_http_complex_value_t       *auth_permissions;
     ngx_str_t                       mcp_location;
     ngx_array_t                    *egress;     /* rules, or NULL */
+    ngx_array_t                    *parties;    /* first-party MCP servers */
+    ngx_array_t                    *credentials;    /* for MCP servers */
     ngx_int_t                       max_iterations;
     ngx_int_t                       max_runs_per_user;
     ngx_msec_t                      run_timeout;

@@ -16,10 +16,6 @@ static ngx_connection_t *ngx_http_agents_background_connection(
 static ngx_int_t ngx_http_agents_background_request(
     ngx_http_agents_background_t *bg, const ngx_str_t *uri,
     const ngx_http_agents_background_request_t *request);
-static ngx_int_t ngx_http_agents_background_headers(ngx_http_request_t *r,
-    const ngx_http_agents_background_request_t *request);
-static ngx_int_t ngx_http_agents_background_add_headers(ngx_http_request_t *r,
-    const ngx_http_agents_background_header_t *headers, ngx_uint_t n);
 static ngx_int_t ngx_http_agents_background_subrequest(
     ngx_http_agents_background_t *bg, ngx_str_t *uri,
     const ngx_http_agents_background_request_t *request);
@@ -331,87 +327,7 @@ ngx_http_agents_background_request(ngx_http_agents_background_t *bg,
 
     r->write_event_handler = ngx_http_agents_background_write_handler;
 
-    return ngx_http_agents_background_headers(r, request);
-}
-
-
-/* They stand in the main request before its subrequest takes them over. */
-
-static ngx_int_t
-ngx_http_agents_background_headers(ngx_http_request_t *r,
-    const ngx_http_agents_background_request_t *request)
-{
-    if (ngx_list_init(&r->headers_in.headers, r->pool,
-                      request->nheaders + request->nmore + 1,
-                      sizeof(ngx_table_elt_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-#if (nginx_version < 1023000)
-
-    if (ngx_array_init(&r->headers_in.cookies, r->pool, 1,
-                       sizeof(ngx_table_elt_t *))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-#endif
-
-    if (ngx_http_agents_background_add_headers(r, request->headers,
-                                               request->nheaders)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_agents_background_add_headers(r, request->more,
-                                                  request->nmore);
-}
-
-
-static ngx_int_t
-ngx_http_agents_background_add_headers(ngx_http_request_t *r,
-    const ngx_http_agents_background_header_t *headers, ngx_uint_t n)
-{
-    ngx_uint_t        i;
-    ngx_table_elt_t  *h;
-
-    for (i = 0; i < n; i++) {
-
-        h = ngx_list_push(&r->headers_in.headers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-        if (ngx_http_agents_background_copy(r->pool, &h->key, &headers[i].name)
-            != NGX_OK
-            || ngx_http_agents_background_copy(r->pool, &h->value,
-                                               &headers[i].value)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
-        if (h->lowcase_key == NULL) {
-            return NGX_ERROR;
-        }
-
-        h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
-
-        if (h->key.len == sizeof("content-type") - 1
-            && ngx_strncmp(h->lowcase_key, "content-type", h->key.len) == 0)
-        {
-            r->headers_in.content_type = h;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_http_agents_background_headers(bg, request);
 }
 
 
@@ -588,6 +504,8 @@ ngx_http_agents_background_finished(ngx_http_request_t *sr, void *data,
 
     sr->connection->error = 0;
     sr->buffered = 0;
+
+    ngx_http_agents_background_headers_wipe(bg);
 
     if (bg->over) {
         return NGX_OK;

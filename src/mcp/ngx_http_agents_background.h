@@ -99,6 +99,9 @@ typedef struct {
     ngx_uint_t                            nheaders;
     const ngx_http_agents_background_header_t  *more;   /* the same */
     ngx_uint_t                            nmore;
+    const ngx_http_agents_background_header_t  *secrets;    /* the same, seen
+                                                           in no log */
+    ngx_uint_t                            nsecrets;
     ngx_str_t                             body;         /* copied */
     ngx_msec_t                            timeout;      /* of the whole */
     size_t                                max_body;     /* of the answer,

@@ -145,6 +145,8 @@ ngx_http_agents_background_precontent_handler(ngx_http_request_t *r)
     r->headers_in.content_length_n = bg->content_length;
     r->uri_changes = 1;
 
+    ngx_http_agents_background_headers_hide(bg);
+
     return NGX_DECLINED;
 }
 

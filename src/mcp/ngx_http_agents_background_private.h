@@ -37,6 +37,9 @@ struct ngx_http_agents_background_s {
     size_t                                body_size;    /* allocated */
     size_t                                seen;         /* bytes of the body */
 
+    ngx_table_elt_t                     **secrets;      /* or NULL */
+    ngx_uint_t                            nsecrets;
+
     ngx_event_t                           timer;
     ngx_event_t                           reap;
 
@@ -53,6 +56,15 @@ struct ngx_http_agents_background_s {
  * of a client. */
 ngx_http_agents_background_t *ngx_http_agents_background_of(
     ngx_http_request_t *r);
+
+/* They stand in the main request before its subrequest takes them over. */
+ngx_int_t ngx_http_agents_background_headers(ngx_http_agents_background_t *bg,
+    const ngx_http_agents_background_request_t *request);
+
+/* No log may have those that are secret: they are hidden from debugging once
+ * the location is known, and wiped before the access log is written. */
+void ngx_http_agents_background_headers_hide(ngx_http_agents_background_t *bg);
+void ngx_http_agents_background_headers_wipe(ngx_http_agents_background_t *bg);
 
 ngx_int_t ngx_http_agents_background_copy(ngx_pool_t *pool, ngx_str_t *to,
     const ngx_str_t *from);

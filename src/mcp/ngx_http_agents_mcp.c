@@ -10,6 +10,7 @@ static ngx_int_t ngx_http_agents_mcp_copy_owner(ngx_pool_t *pool,
 static void ngx_http_agents_mcp_start_handler(ngx_event_t *ev);
 static void ngx_http_agents_mcp_routed(void *data, ngx_int_t rc);
 static void ngx_http_agents_mcp_handshake(ngx_http_agents_mcp_server_t *server);
+static void ngx_http_agents_mcp_trusted(void *data, ngx_int_t rc);
 
 
 ngx_http_agents_mcp_server_t *
@@ -74,6 +75,15 @@ ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "url of mcp server \"%V\" %s", &server->alias, why);
         server->route.url.host = NULL;
+        return server;
+    }
+
+    if (ngx_http_agents_mcp_secret_create(conf, &server->route.url, owner,
+                                          tasks, log, &server->secret)
+        != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+        return NULL;
     }
 
     return server;
@@ -121,6 +131,7 @@ ngx_http_agents_mcp_server_release(ngx_http_agents_mcp_server_t *server)
 
     json_decref(server->params);
     free(server->session.data);
+    ngx_http_agents_mcp_secret_destroy(server->secret);
     ngx_destroy_pool(server->pool);
 }
 
@@ -235,9 +246,26 @@ ngx_http_agents_mcp_routed(void *data, ngx_int_t rc)
 static void
 ngx_http_agents_mcp_handshake(ngx_http_agents_mcp_server_t *server)
 {
+    ngx_int_t  rc;
+
     server->state = NGX_HTTP_AGENTS_MCP_OPENING;
 
-    if (server->era->open(server) != NGX_OK) {
+    rc = ngx_http_agents_mcp_secret_ready(server->secret,
+                                          ngx_http_agents_mcp_trusted, server);
+    if (rc != NGX_AGAIN) {
+        ngx_http_agents_mcp_trusted(server, rc);
+    }
+}
+
+
+/* It has what it is to show to the server. */
+
+static void
+ngx_http_agents_mcp_trusted(void *data, ngx_int_t rc)
+{
+    ngx_http_agents_mcp_server_t *server = data;
+
+    if (rc != NGX_OK || server->era->open(server) != NGX_OK) {
         ngx_http_agents_mcp_opened(server, "the request could not be made");
     }
 }
@@ -360,6 +388,7 @@ ngx_http_agents_mcp_exchange_conf(ngx_http_agents_mcp_server_t *server,
     conf->tasks = server->tasks;
     conf->log = server->log;
     conf->route = &server->route;
+    conf->secret = server->secret;
     conf->alias = server->alias;
     conf->owner = server->owner;
     conf->headers = server->headers;

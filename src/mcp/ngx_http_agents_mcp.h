@@ -26,6 +26,8 @@ typedef struct ngx_http_agents_mcp_call_s    ngx_http_agents_mcp_call_t;
 typedef struct {
     ngx_http_agents_background_target_t   target;
     ngx_array_t                          *egress;       /* rules, or NULL */
+    ngx_array_t                          *parties;      /* of ..._trust.h, or */
+    ngx_array_t                          *credentials;  /* NULL */
     ngx_resolver_t                       *resolver;     /* NULL: literals and
                                                            upstream{} names */
     ngx_msec_t                            resolver_timeout;

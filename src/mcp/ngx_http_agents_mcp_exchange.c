@@ -205,6 +205,8 @@ ngx_http_agents_mcp_exchange_request(
     request->nheaders = conf->nheaders;
     request->more = conf->more;
     request->nmore = conf->nmore;
+    request->nsecrets = ngx_http_agents_mcp_secret_headers(conf->secret,
+                                                           &request->secrets);
 }
 
 
@@ -224,6 +226,9 @@ ngx_http_agents_mcp_exchange_head(void *data,
     }
 
     x->http_status = answer->http_status;
+
+    ngx_http_agents_mcp_secret_mask(x->conf.secret, answer->location.data,
+                                    answer->location.len);
 
     if (ngx_http_agents_mcp_exchange_keep(&x->session, &answer->session)
         != NGX_OK

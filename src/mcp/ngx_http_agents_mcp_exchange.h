@@ -25,6 +25,7 @@
 #include "ngx_http_agents_mcp.h"
 #include "ngx_http_agents_mcp_reply.h"
 #include "ngx_http_agents_mcp_route.h"
+#include "ngx_http_agents_mcp_secret.h"
 #include "ngx_http_agents_task.h"
 
 
@@ -42,6 +43,7 @@ typedef struct {
     ngx_http_agents_tasks_t              *tasks;
     ngx_log_t                            *log;
     ngx_http_agents_mcp_route_t          *route;
+    const ngx_http_agents_mcp_secret_t   *secret;   /* or NULL */
     ngx_http_agents_background_owner_t    owner;
     ngx_str_t                             alias;
     ngx_str_t                             tool;     /* or empty */

@@ -28,6 +28,8 @@ ngx_http_agents_mcp_exchange_take(ngx_http_agents_mcp_exchange_t *x,
     ngx_http_agents_mcp_reading_t  *reading;
     ngx_http_agents_mcp_pending_t  *pending;
 
+    ngx_http_agents_mcp_secret_mask(x->conf.secret, (u_char *) text, len);
+
     pending = ngx_calloc(sizeof(ngx_http_agents_mcp_pending_t), x->conf.log);
     if (pending == NULL) {
         free(text);

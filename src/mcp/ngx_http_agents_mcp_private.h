@@ -10,6 +10,7 @@
 
 #include "ngx_http_agents_mcp.h"
 #include "ngx_http_agents_mcp_exchange.h"
+#include "ngx_http_agents_mcp_secret.h"
 
 
 /* Of a text that says what went wrong, with its NUL. */
@@ -96,6 +97,7 @@ struct ngx_http_agents_mcp_server_s {
     ngx_str_t                            alias;
     ngx_str_t                            url;
     ngx_http_agents_mcp_route_t          route;
+    ngx_http_agents_mcp_secret_t        *secret;    /* or NULL */
 
     const ngx_http_agents_mcp_era_t     *era;
     ngx_http_agents_mcp_eras_t          *eras;      /* what is known of it */

@@ -6,7 +6,6 @@
 #include "ngx_http_agents_secret.h"
 
 
-#define NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX  16384
 
 
 typedef struct ngx_http_agents_catalog_key_s  ngx_http_agents_catalog_key_t;
@@ -40,10 +39,6 @@ static char *ngx_http_agents_catalog_provider_proxy(ngx_conf_t *cf,
 static char *ngx_http_agents_catalog_provider_api_key(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider);
-static ngx_int_t ngx_http_agents_catalog_provider_env(ngx_conf_t *cf,
-    char *name, ngx_str_t *secret);
-static ngx_int_t ngx_http_agents_catalog_provider_file(ngx_conf_t *cf,
-    ngx_str_t *path, ngx_str_t *secret);
 static char *ngx_http_agents_catalog_provider_aws(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider);
@@ -404,31 +399,14 @@ ngx_http_agents_catalog_provider_api_key(ngx_conf_t *cf,
     const ngx_http_agents_catalog_key_t *key, ngx_str_t *value,
     ngx_http_agents_provider_t *provider)
 {
-    size_t      i;
-    ngx_int_t   rc;
-    ngx_str_t   path, secret;
+    size_t     i;
+    ngx_str_t  secret;
 
     if (provider->api_key.data != NULL) {
         return "duplicate \"api_key\"";
     }
 
-    rc = NGX_OK;
-
-    if (ngx_strncmp(value->data, "env:", 4) == 0) {
-        rc = ngx_http_agents_catalog_provider_env(cf, (char *) value->data + 4,
-                                                  &secret);
-
-    } else if (ngx_strncmp(value->data, "file:", 5) == 0) {
-        path.data = value->data + 5;
-        path.len = value->len - 5;
-
-        rc = ngx_http_agents_catalog_provider_file(cf, &path, &secret);
-
-    } else {
-        secret = *value;
-    }
-
-    if (rc != NGX_OK) {
+    if (ngx_http_agents_secret_value(cf, value, "api_key", &secret) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -446,69 +424,6 @@ ngx_http_agents_catalog_provider_api_key(ngx_conf_t *cf,
     provider->api_key = secret;
 
     return NGX_CONF_OK;
-}
-
-
-/* The configuration is read before nginx clears the environment. */
-
-static ngx_int_t
-ngx_http_agents_catalog_provider_env(ngx_conf_t *cf, char *name,
-    ngx_str_t *secret)
-{
-    char       *text;
-    ngx_str_t   value;
-
-    text = (*name != '\0') ? getenv(name) : NULL;
-
-    if (text == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the environment variable \"%s\" of \"api_key\" "
-                           "is not set", name);
-        return NGX_ERROR;
-    }
-
-    value.data = (u_char *) text;
-    value.len = ngx_strlen(text);
-
-    secret->len = value.len;
-    secret->data = ngx_pnalloc(cf->pool, value.len + 1);
-    if (secret->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_cpystrn(secret->data, value.data, value.len + 1);
-
-    return NGX_OK;
-}
-
-
-/* The line break that editors leave at the end is not part of the key. */
-
-static ngx_int_t
-ngx_http_agents_catalog_provider_file(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_str_t *secret)
-{
-    u_char  *p;
-
-    if (ngx_http_agents_secret_file(cf, path, "api_key",
-                                    NGX_HTTP_AGENTS_CATALOG_PROVIDER_KEY_MAX,
-                                    secret)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    p = secret->data;
-
-    while (secret->len != 0
-           && (p[secret->len - 1] == LF || p[secret->len - 1] == CR))
-    {
-        secret->len--;
-    }
-
-    p[secret->len] = '\0';
-
-    return NGX_OK;
 }
 
 

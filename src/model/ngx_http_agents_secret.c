@@ -4,8 +4,97 @@
 #include "ngx_http_agents_secret.h"
 
 
+#define NGX_HTTP_AGENTS_SECRET_VALUE_MAX  16384
+
+
+static ngx_int_t ngx_http_agents_secret_env(ngx_conf_t *cf, char *name,
+    const char *what, ngx_str_t *secret);
+static ngx_int_t ngx_http_agents_secret_line(ngx_conf_t *cf, ngx_str_t *path,
+    const char *what, ngx_str_t *secret);
 static ssize_t ngx_http_agents_secret_read(ngx_fd_t fd, u_char *data,
     size_t max);
+
+
+ngx_int_t
+ngx_http_agents_secret_value(ngx_conf_t *cf, const ngx_str_t *value,
+    const char *what, ngx_str_t *secret)
+{
+    ngx_str_t  path;
+
+    if (ngx_strncmp(value->data, "env:", 4) == 0) {
+        return ngx_http_agents_secret_env(cf, (char *) value->data + 4, what,
+                                          secret);
+    }
+
+    if (ngx_strncmp(value->data, "file:", 5) == 0) {
+        path.data = value->data + 5;
+        path.len = value->len - 5;
+
+        return ngx_http_agents_secret_line(cf, &path, what, secret);
+    }
+
+    *secret = *value;
+
+    return NGX_OK;
+}
+
+
+/* The configuration is read before nginx clears the environment. */
+
+static ngx_int_t
+ngx_http_agents_secret_env(ngx_conf_t *cf, char *name, const char *what,
+    ngx_str_t *secret)
+{
+    char  *text;
+
+    text = (*name != '\0') ? getenv(name) : NULL;
+
+    if (text == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the environment variable \"%s\" of \"%s\" "
+                           "is not set", name, what);
+        return NGX_ERROR;
+    }
+
+    secret->len = ngx_strlen(text);
+    secret->data = ngx_pnalloc(cf->pool, secret->len + 1);
+    if (secret->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_cpystrn(secret->data, (u_char *) text, secret->len + 1);
+
+    return NGX_OK;
+}
+
+
+/* The line break that editors leave at the end is not part of it. */
+
+static ngx_int_t
+ngx_http_agents_secret_line(ngx_conf_t *cf, ngx_str_t *path, const char *what,
+    ngx_str_t *secret)
+{
+    u_char  *p;
+
+    if (ngx_http_agents_secret_file(cf, path, what,
+                                    NGX_HTTP_AGENTS_SECRET_VALUE_MAX, secret)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = secret->data;
+
+    while (secret->len != 0
+           && (p[secret->len - 1] == LF || p[secret->len - 1] == CR))
+    {
+        secret->len--;
+    }
+
+    p[secret->len] = '\0';
+
+    return NGX_OK;
+}
 
 
 ngx_int_t

@@ -23,4 +23,14 @@ ngx_int_t ngx_http_agents_secret_file(ngx_conf_t *cf, ngx_str_t *path,
     const char *what, size_t max, ngx_str_t *secret);
 
 
+/*
+ * The secret that "value" names: "env:NAME", "file:PATH" (16k at most, without
+ * the line break at its end), or the value itself.  It ends with a NUL, and
+ * may have one inside.  NGX_ERROR: a message about "what" is logged, in which
+ * a secret is not.
+ */
+ngx_int_t ngx_http_agents_secret_value(ngx_conf_t *cf, const ngx_str_t *value,
+    const char *what, ngx_str_t *secret);
+
+
 #endif /* _NGX_HTTP_AGENTS_SECRET_H_INCLUDED_ */

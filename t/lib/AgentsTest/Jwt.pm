@@ -10,6 +10,9 @@ package AgentsTest::Jwt;
 #         good => { alg => 'RS256', key => 'rsa' },
 #         old  => { alg => 'RS256', key => 'rsa', claims => { exp => 1 } });
 #
+#     my @read = $jwt->verify(RS256 => 'rsa', @tokens);  # {header, payload}, or
+#                                                        # undef
+#
 # A kind of key is rsa, rsa-BITS, P-256, P-384, P-521 or oct-BYTES.  jwks is
 # the text of a set of their public parts (an oct's is its secret), whose kid is
 # the name; members that are given change a key, undef removes one.
@@ -72,6 +75,14 @@ sub tokens {
     my %token;
     @token{@names} = @$signed;
     return %token;
+}
+
+
+sub verify {
+    my ($self, $alg, $key, @tokens) = @_;
+    my $jwk = $self->private($key);
+    return @{node({ verify => [ map { { alg => $alg, jwk => $jwk,
+                                        token => $_ } } @tokens ] })};
 }
 
 

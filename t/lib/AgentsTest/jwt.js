@@ -7,6 +7,8 @@
 //         -> { name: private JWK }
 //     { sign: [{ alg, jwk, form, header, payload }] }, header and payload texts
 //         -> [token]
+//     { verify: [{ alg, jwk, token }] }
+//         -> [{ header, payload }], null where the signature is not the key's
 //
 // "form" signs with an HMAC by the public key as one has it: what an attacker
 // does who hopes that the key is taken for a secret.
@@ -66,9 +68,27 @@ function sign(request) {
     return `${text}.${signature(request, text)}`;
 }
 
+// RS256, ES256 and HS256, by the public part of the key.
+function verified({ alg, jwk, token }) {
+    const [header, payload, signed, ...more] = token.split('.');
+    const text = `${header}.${payload}`;
+    const bytes = Buffer.from(signed, 'base64url');
+    const good = more.length === 0 && (alg === 'HS256'
+        ? crypto.createHmac('sha256', Buffer.from(jwk.k, 'base64url'))
+            .update(text).digest().equals(bytes)
+        : crypto.verify('sha256', Buffer.from(text),
+                        { key: crypto.createPublicKey({ key: jwk,
+                                                        format: 'jwk' }),
+                          dsaEncoding: 'ieee-p1363' }, bytes));
+    const [h, p] = [header, payload].map(
+        (part) => JSON.parse(Buffer.from(part, 'base64url')));
+    return good ? { header: h, payload: p } : null;
+}
+
 const asked = JSON.parse(require('fs').readFileSync(0, 'utf8'));
 const answer = asked.sign
     ? asked.sign.map(sign)
+    : asked.verify ? asked.verify.map(verified)
     : Object.fromEntries(Object.entries(asked.keys)
                          .map(([name, kind]) => [name, generate(kind)]));
 process.stdout.write(JSON.stringify(answer));

@@ -478,7 +478,12 @@ sub prepare {
     system "cp $from/*.js $prefix/conf/demo/";
     mkdir "$prefix/demo";
     system "cp $from/*.js $prefix/demo/";
-    open my $out, '>', "$prefix/conf/resolver.conf" or die "resolver: $!\n";
-    close $out;
+    my %text = ('resolver.conf' => '', 'search.key' => "0123456789\n",
+        'agents.jwk' => '{"kty": "oct", "k": "' . 'A' x 43 . '"}');
+    for (keys %text) {
+        open my $out, '>', "$prefix/conf/$_" or die "$_: $!\n";
+        print $out $text{$_};
+        close $out or die "$_: $!\n";
+    }
     return;
 }

@@ -605,6 +605,8 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_http_agents_gate_listen(worker->gate, worker->wake);
+
     worker->watch = ngx_http_agents_watch_create(worker->wake, worker->db,
                                                  cycle->pool, cycle->log);
     if (worker->watch == NULL) {

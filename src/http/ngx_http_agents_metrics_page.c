@@ -193,7 +193,7 @@ ngx_http_agents_metrics_page_gates(ngx_http_agents_buf_t *buf,
     }
 
     ngx_http_agents_metrics_head(buf, "agents_cluster_waiting", "gauge",
-                                 "Runs in line for a bounded cluster.");
+                                 "In line for a bounded cluster.");
 
     for (i = 0; i < NGX_HTTP_AGENTS_GATES; i++) {
         ngx_http_agents_metrics_page_gate(buf, "agents_cluster_waiting",

@@ -15,7 +15,9 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_line.h"
 #include "ngx_http_agents_slots.h"
+#include "ngx_http_agents_wake.h"
 
 
 #define NGX_HTTP_AGENTS_GATES       64
@@ -37,6 +39,10 @@ typedef struct {
     uint32_t  limit;                                /* as last configured */
     uint32_t  held[NGX_MAX_PROCESSES];              /* by process slot */
     uint32_t  waiting[NGX_MAX_PROCESSES];
+    uint32_t  taken;                                /* places, ever */
+    uint32_t  round;                                /* of turns, the node's */
+    uint8_t   rounds[NGX_MAX_PROCESSES];            /* of the next turn in each
+                                                       that waits; low byte */
 } ngx_http_agents_gate_slot_t;
 
 
@@ -54,8 +60,9 @@ typedef enum {
 
 /* One inference's place; in its run, all zero at first. */
 typedef struct {
-    ngx_queue_t              queue;
+    ngx_queue_t              queue;     /* in the line */
     ngx_http_agents_pass_e   state;
+    ngx_http_agents_line_t  *line;      /* its user's, while it waits */
     ngx_uint_t               gate;      /* number of the cluster's gate */
     ngx_uint_t               limit;
     void                   (*enter)(void *data);    /* after NGX_AGAIN */
@@ -78,17 +85,23 @@ ngx_http_agents_gate_t *ngx_http_agents_gate_create(
     ngx_http_agents_gate_zone_t *zone, const ngx_http_agents_slots_t *slots,
     ngx_shmtx_t *mutex, ngx_pool_t *pool, ngx_log_t *log);
 
-/*
- * NGX_OK: inside; NGX_AGAIN: in line, "enter" is called later, inside then;
- * NGX_ERROR: the zone has no room for another cluster.
- */
-ngx_int_t ngx_http_agents_gate_enter(ngx_http_agents_gate_t *gate,
-    ngx_http_agents_pass_t *pass, ngx_http_agents_plane_t *plane,
-    ngx_http_agents_cluster_t *cluster);
+/* Once, before anyone enters: how workers tell each other of free places. */
+void ngx_http_agents_gate_listen(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_wake_t *wake);
 
 /*
- * For what can wait without a line: NGX_OK: inside; NGX_AGAIN: no place is
- * free, or fewer than "spare" would be left; NGX_ERROR as above.
+ * NGX_OK: inside; NGX_AGAIN: in the line of "owner", "enter" is called later,
+ * inside then; NGX_DECLINED: the zone has no room for another cluster;
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_agents_gate_enter(ngx_http_agents_gate_t *gate,
+    ngx_http_agents_pass_t *pass, const ngx_http_agents_owner_t *owner,
+    ngx_http_agents_plane_t *plane, ngx_http_agents_cluster_t *cluster);
+
+/*
+ * For what does not stand in line: NGX_OK: inside; NGX_AGAIN: no place is free,
+ * or fewer than "spare" would be left, or somebody waits; NGX_DECLINED as
+ * above.
  */
 ngx_int_t ngx_http_agents_gate_try(ngx_http_agents_gate_t *gate,
     ngx_http_agents_pass_t *pass, ngx_http_agents_plane_t *plane,

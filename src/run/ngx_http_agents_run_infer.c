@@ -58,8 +58,8 @@ ngx_http_agents_run_infer(ngx_http_agents_run_t *run)
     run->state = NGX_HTTP_AGENTS_RUN_QUEUED;
     run->since = ngx_current_msec;
 
-    rc = ngx_http_agents_gate_enter(conf->gate, &run->pass, run->plane,
-                                    run->cluster);
+    rc = ngx_http_agents_gate_enter(conf->gate, &run->pass, &run->key.owner,
+                                    run->plane, run->cluster);
 
     if (rc == NGX_OK) {
         ngx_http_agents_run_infer_entered(run);
@@ -68,6 +68,12 @@ ngx_http_agents_run_infer(ngx_http_agents_run_t *run)
 
     if (rc == NGX_AGAIN) {
         ngx_add_timer(&run->queue_timer, run->settings->queue_timeout);
+        return;
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
+                                 "the worker ran out of memory");
         return;
     }
 

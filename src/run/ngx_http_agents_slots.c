@@ -23,6 +23,7 @@ ngx_http_agents_slots_enter(ngx_http_agents_slots_t *slots)
     slot = &slots->slots[ngx_process_slot];
 
     ngx_http_agents_slots_clear(slot);
+    slot->worker = ngx_worker;
 
     ngx_memory_barrier();
 
@@ -69,6 +70,14 @@ ngx_http_agents_slots_live(const ngx_http_agents_slots_t *slots,
     }
 
     return kill(pid, 0) == 0 || ngx_errno == NGX_EPERM;
+}
+
+
+ngx_uint_t
+ngx_http_agents_slots_worker(const ngx_http_agents_slots_t *slots,
+    ngx_uint_t slot)
+{
+    return slots->slots[slot].worker;
 }
 
 

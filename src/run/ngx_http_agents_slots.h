@@ -27,6 +27,7 @@ typedef enum {
 
 typedef struct {
     ngx_atomic_t  pid;                      /* 0: nobody */
+    ngx_atomic_t  worker;                   /* its number among the workers */
     ngx_atomic_t  gauges[NGX_HTTP_AGENTS_GAUGE_MAX];
 } ngx_http_agents_slot_t;
 
@@ -43,6 +44,10 @@ void ngx_http_agents_slots_leave(ngx_http_agents_slots_t *slots);
 
 /* Whether the slot's process is there; a system call for any but our own. */
 ngx_uint_t ngx_http_agents_slots_live(const ngx_http_agents_slots_t *slots,
+    ngx_uint_t slot);
+
+/* The number of the worker in a slot that is live. */
+ngx_uint_t ngx_http_agents_slots_worker(const ngx_http_agents_slots_t *slots,
     ngx_uint_t slot);
 
 void ngx_http_agents_slots_add(ngx_http_agents_slots_t *slots,

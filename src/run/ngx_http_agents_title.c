@@ -12,8 +12,8 @@
 #include "ngx_http_agents_title.h"
 
 
-/* In milliseconds: how long a job may take, and how often it asks for a free
- * place in a cluster that has a bound. */
+/* In milliseconds: how long the model may take, and how often a job asks for a
+ * free place in a cluster that has a bound, while its run goes on. */
 #define NGX_HTTP_AGENTS_TITLE_TIMEOUT  60000
 #define NGX_HTTP_AGENTS_TITLE_POLL     100
 
@@ -45,7 +45,7 @@ struct ngx_http_agents_title_s {
     ngx_http_agents_task_t             task;
     void                             (*then)(ngx_http_agents_title_t *title);
     ngx_event_t                        timer;
-    ngx_msec_t                         until;       /* by ngx_current_msec */
+    ngx_msec_t                         queue_timeout;
     unsigned                           pending:1;
     unsigned                           stopped:1;
 };
@@ -64,7 +64,7 @@ static ngx_int_t ngx_http_agents_title_settled(ngx_http_agents_title_t *title);
 static void ngx_http_agents_title_ask(void *data, ngx_log_t *log);
 static void ngx_http_agents_title_enter(ngx_http_agents_title_t *title);
 static void ngx_http_agents_title_enter_handler(ngx_event_t *ev);
-static void ngx_http_agents_title_infer(ngx_http_agents_title_t *title);
+static void ngx_http_agents_title_infer(void *data);
 static void ngx_http_agents_title_infer_done(void *data,
     ngx_http_agents_inference_result_t *result);
 static void ngx_http_agents_title_read(void *data, ngx_log_t *log);
@@ -156,7 +156,10 @@ ngx_http_agents_title_create(ngx_http_agents_run_t *run, const char *text,
     title->task.done = ngx_http_agents_title_think_done;
     title->task.data = title;
 
-    title->until = ngx_current_msec + NGX_HTTP_AGENTS_TITLE_TIMEOUT;
+    title->queue_timeout = run->settings->queue_timeout;
+
+    title->pass.enter = ngx_http_agents_title_infer;
+    title->pass.data = title;
 
     ngx_queue_insert_tail(ngx_http_agents_engine_titles(run->engine),
                           &title->queue);
@@ -275,35 +278,44 @@ ngx_http_agents_title_ask(void *data, ngx_log_t *log)
 }
 
 
-/* As long as its run goes on, a place is left free for that, if it does not
- * have one. */
+/*
+ * As long as its run goes on, it takes a place that nobody waits for, and
+ * leaves one free for the run, if that does not have one.  Then it stands in
+ * line as a run of its user's would.
+ */
 
 static void
 ngx_http_agents_title_enter(ngx_http_agents_title_t *title)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  spare;
+    ngx_int_t                rc;
+    ngx_msec_t               wait;
+    ngx_http_agents_gate_t  *gate;
 
     if (title->request.body == NULL) {
         ngx_http_agents_title_free(title);
         return;
     }
 
-    spare = title->run != NULL
-            && title->run->pass.state != NGX_HTTP_AGENTS_PASS_INSIDE;
+    gate = ngx_http_agents_engine_conf(title->engine)->gate;
 
-    rc = ngx_http_agents_gate_try(
-                             ngx_http_agents_engine_conf(title->engine)->gate,
-                             &title->pass, title->plane, title->cluster,
-                             spare);
+    if (title->run != NULL) {
+        wait = NGX_HTTP_AGENTS_TITLE_POLL;
+        rc = ngx_http_agents_gate_try(gate, &title->pass, title->plane,
+                                      title->cluster,
+                                      title->run->pass.state
+                                      != NGX_HTTP_AGENTS_PASS_INSIDE);
+
+    } else {
+        wait = title->queue_timeout;
+        rc = ngx_http_agents_gate_enter(gate, &title->pass, &title->key.owner,
+                                        title->plane, title->cluster);
+    }
 
     if (rc == NGX_OK) {
         ngx_http_agents_title_infer(title);
 
-    } else if (rc == NGX_AGAIN
-               && (ngx_msec_int_t) (title->until - ngx_current_msec) > 0)
-    {
-        ngx_add_timer(&title->timer, NGX_HTTP_AGENTS_TITLE_POLL);
+    } else if (rc == NGX_AGAIN) {
+        ngx_add_timer(&title->timer, wait);
 
     } else {
         ngx_http_agents_title_free(title);
@@ -314,19 +326,32 @@ ngx_http_agents_title_enter(ngx_http_agents_title_t *title)
 static void
 ngx_http_agents_title_enter_handler(ngx_event_t *ev)
 {
-    ngx_http_agents_title_enter(ev->data);
+    ngx_http_agents_title_t *title = ev->data;
+
+    if (title->pass.state != NGX_HTTP_AGENTS_PASS_WAITING) {
+        ngx_http_agents_title_enter(title);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, title->log, 0,
+                  "no title for the agents conversation %s: no inference of "
+                  "the cluster became free in time", title->key.conversation);
+    ngx_http_agents_title_free(title);
 }
 
 
 static void
-ngx_http_agents_title_infer(ngx_http_agents_title_t *title)
+ngx_http_agents_title_infer(void *data)
 {
-    ngx_msec_int_t  left;
+    ngx_http_agents_title_t *title = data;
 
-    left = (ngx_msec_int_t) (title->until - ngx_current_msec);
+    if (title->timer.timer_set) {
+        ngx_del_timer(&title->timer);
+    }
 
     title->inference = ngx_http_agents_inference_start(title->model->provider,
-                                              &title->request, ngx_max(left, 1),
+                                              &title->request,
+                                              NGX_HTTP_AGENTS_TITLE_TIMEOUT,
                                               title->log,
                                               ngx_http_agents_title_infer_done,
                                               title);

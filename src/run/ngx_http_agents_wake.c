@@ -20,10 +20,13 @@ struct ngx_http_agents_wake_s {
     void                            *change_data;
     ngx_http_agents_wake_stop_pt     on_stop;
     void                            *stop_data;
+    ngx_http_agents_wake_place_pt    on_place;
+    void                            *place_data;
 
     /* what was seen last, and where changes are listened for */
 
     ngx_atomic_uint_t                stops;
+    ngx_atomic_uint_t                places;
     ngx_atomic_uint_t                changes[NGX_HTTP_AGENTS_WAKE_BUCKETS];
     u_char                           listening[NGX_HTTP_AGENTS_WAKE_BUCKETS];
 };
@@ -112,6 +115,7 @@ ngx_http_agents_wake_create(ngx_http_agents_wake_zone_t *zone,
     wake->zone = zone;
     wake->fds = fds;
     wake->stops = zone->stops;
+    wake->places = zone->places;
 
     for (i = 0; i < NGX_HTTP_AGENTS_WAKE_BUCKETS; i++) {
         wake->changes[i] = zone->changes[i];
@@ -188,6 +192,15 @@ ngx_http_agents_wake_on_stop(ngx_http_agents_wake_t *wake,
 }
 
 
+void
+ngx_http_agents_wake_on_place(ngx_http_agents_wake_t *wake,
+    ngx_http_agents_wake_place_pt handler, void *data)
+{
+    wake->on_place = handler;
+    wake->place_data = data;
+}
+
+
 static void
 ngx_http_agents_wake_read_handler(ngx_event_t *rev)
 {
@@ -220,6 +233,16 @@ ngx_http_agents_wake_look(ngx_http_agents_wake_t *wake)
 
         if (wake->on_stop != NULL) {
             wake->on_stop(wake->stop_data);
+        }
+    }
+
+    count = wake->zone->places;
+
+    if (count != wake->places) {
+        wake->places = count;
+
+        if (wake->on_place != NULL) {
+            wake->on_place(wake->place_data);
         }
     }
 
@@ -289,6 +312,15 @@ ngx_http_agents_wake_stop(ngx_http_agents_wake_t *wake)
     }
 
     ngx_http_agents_wake_look(wake);
+}
+
+
+void
+ngx_http_agents_wake_place(ngx_http_agents_wake_t *wake, ngx_uint_t worker)
+{
+    (void) ngx_atomic_fetch_add(&wake->zone->places, 1);
+
+    ngx_http_agents_wake_write(wake, worker);
 }
 
 

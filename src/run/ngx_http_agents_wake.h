@@ -6,7 +6,8 @@
  * A worker says that a run has changed by counting in the zone, in the bucket
  * of the run's id, and writes to the descriptor of each worker that has someone
  * waiting in that bucket.  It says that runs are to stop by counting, too, and
- * writes to all.  Who is woken compares the counts with those it saw last.
+ * writes to all.  That a place in a cluster is free it says to one.  Who is
+ * woken compares the counts with those it saw last.
  * A worker that dies at any instruction leaves only its own bits behind, which
  * wake its successor for nothing until it clears them at its start.
  *
@@ -34,6 +35,7 @@
 /* The wake-ups' part of the zone. */
 typedef struct {
     ngx_atomic_t  stops;        /* times that runs were to stop */
+    ngx_atomic_t  places;       /* times that a place was left to another */
     ngx_atomic_t  changes[NGX_HTTP_AGENTS_WAKE_BUCKETS];
     ngx_atomic_t  waits[NGX_HTTP_AGENTS_WAKE_BUCKETS]
                        [NGX_HTTP_AGENTS_WAKE_WORDS];    /* a bit a worker */
@@ -59,6 +61,9 @@ typedef void (*ngx_http_agents_wake_change_pt)(void *data, ngx_uint_t bucket,
 /* There are runs to stop. */
 typedef void (*ngx_http_agents_wake_stop_pt)(void *data);
 
+/* A place in a cluster may be free. */
+typedef void (*ngx_http_agents_wake_place_pt)(void *data);
+
 
 /*
  * In the master, before its workers are there: the descriptors, which they
@@ -78,6 +83,8 @@ void ngx_http_agents_wake_on_change(ngx_http_agents_wake_t *wake,
     ngx_http_agents_wake_change_pt handler, void *data);
 void ngx_http_agents_wake_on_stop(ngx_http_agents_wake_t *wake,
     ngx_http_agents_wake_stop_pt handler, void *data);
+void ngx_http_agents_wake_on_place(ngx_http_agents_wake_t *wake,
+    ngx_http_agents_wake_place_pt handler, void *data);
 
 /*
  * After a commit: the run, or the name of its conversation, has changed.  This
@@ -87,6 +94,10 @@ void ngx_http_agents_wake_run(ngx_http_agents_wake_t *wake, const char *id);
 
 /* After a commit: a run was cancelled, or deleted with its conversation. */
 void ngx_http_agents_wake_stop(ngx_http_agents_wake_t *wake);
+
+/* The worker of that number should look for a place. */
+void ngx_http_agents_wake_place(ngx_http_agents_wake_t *wake,
+    ngx_uint_t worker);
 
 ngx_uint_t ngx_http_agents_wake_bucket(const char *id);
 

@@ -14,6 +14,7 @@ for my $m (AgentsTest->matrix) {
                      "listen 127.0.0.1:%PORT% reuseport;" })->start;
 
     subtest "turns on $store" => sub { turns($t) };
+    subtest "turns of later runs on $store" => sub { later($t) };
     subtest "results of one turn on $store" => sub { one_turn($t) };
     subtest "what does not show on $store" => sub { hidden($t) };
     subtest "a mixed turn on $store" => sub { mixed($t) };
@@ -94,6 +95,33 @@ sub turns {
     is_deeply [ map { $_->{content_blocks} } @messages[1 .. 4] ],
               [ map { $_->{content_blocks} } @$before ],
               'the same blocks are then the messages';
+    return;
+}
+
+
+# Each run counts its turns from 0, whatever was there before: a resumed one,
+# whose payload shows nowhere, and a second question.
+sub later {
+    my ($t) = @_;
+    my $c = $t->conversation(mcp => '', tools => [ { name => 'ask',
+        input_schema => { type => 'object' } } ]);
+    $t->finished($t->run($c, script({ tools => [ [ 'ask', {}, 'a' ] ] },
+        { tools => [ slow('first', 0.1) ] }, { text => 'x', delay => 0.3 })));
+    my @payloads = ([ first => { kind => 'tool_outputs', outputs => [
+        { tool_use_id => 'a', content => 'yes' } ] } ],
+        [ second => script({ tools => [ slow('second', 0.1) ] },
+                           { text => 'y', delay => 0.3 }) ]);
+
+    for (@payloads) {
+        my ($id, $payload) = @$_;
+        my @views = map { $_->{live}{messages} }
+                    views($t, $t->run($t->reread($c), $payload));
+        my ($most) = sort { @$b <=> @$a } @views;
+        is_deeply [ map { [ @$_{qw(turn_index role)} ] } @$most ],
+                  [ [ 0, 'assistant' ], [ 1, 'tool' ] ], "$id: turns 0 and 1";
+        is_deeply [ ids($most) ], [ "tool_use $id", "tool_result $id" ],
+                  'of its own';
+    }
     return;
 }
 

@@ -227,7 +227,7 @@ sub one_moment {
     my @ids = sort map { $t->conversation(as => { @as })->{id} } 1 .. 55;
     my $late = join ', ', map { "'$ids[$_ * 2]'" } 0 .. 9;
 
-    sql("UPDATE agents_conversations SET created_at = CASE WHEN id IN ($late)"
+    $t->sql("UPDATE agents_conversations SET created_at = CASE WHEN id IN ($late)"
         . " THEN 2000 ELSE 1000 END WHERE user_id = 'moment';");
 
     my @order = ((grep { $late =~ /$_/ } reverse @ids),

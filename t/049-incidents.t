@@ -27,18 +27,6 @@ for my $m (AgentsTest->matrix) {
 done_testing;
 
 
-# SQL in the test's store.
-sub sql {
-    my ($sql) = @_;
-    return $t->{postgres}->psql($t->store, $sql) if $t->{postgres};
-    my ($file) = $t->store =~ /^sqlite:(.*)/;
-    open my $in, '|-', 'sqlite3', '-cmd', '.timeout 5000', $file
-        or die "sqlite3: $!\n";
-    print $in $sql;
-    return close $in || die "sqlite3 failed\n";
-}
-
-
 sub is_failed {
     my ($run, $incident, $slug, $title) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
@@ -64,7 +52,7 @@ sub abandoned {
         grep { @{$_->{json}{messages} || []} == 3 }
         @{$t->mock->requests('/v1/chat')} }) or die "no second inference\n";
     $t->mock->forget;
-    sql("UPDATE agents_runs SET owner = NULL, epoch = epoch + 1,"
+    $t->sql("UPDATE agents_runs SET owner = NULL, epoch = epoch + 1,"
         . " takeovers = 2 WHERE id = '$run->{id}';");
 
     $run = $t->finished($run, 20);
@@ -83,7 +71,7 @@ sub abandoned {
 sub unreadable {
     $t->allow(qr/stored run cannot be read/);
     my ($run, $c) = $t->flow('hello');
-    sql("UPDATE agents_messages SET content = 'nonsense'"
+    $t->sql("UPDATE agents_messages SET content = 'nonsense'"
         . " WHERE conversation_id = '$c->{id}' AND sequence_no = 2;");
     is_failed($t->finished($t->run($c, 'again')), 'AgentLoopInternal',
               'internal-error', 'Internal Error');

@@ -49,6 +49,7 @@ for my $start (1, 2) {
                     .*\ completed,\ answer/x, "start $start: its steps";
     like $out, qr/tool called +demo-search_docs/, "start $start: the tool";
     like $out, qr/answer +.*SQLite/, "start $start: the answer";
+    like $out, qr/title +Search the docs/, "start $start: the title";
 }
 
 my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,

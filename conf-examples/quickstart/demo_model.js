@@ -284,8 +284,11 @@ function forced(choice, tools, text) {
 }
 
 
+/* The message that a title is asked for stands in a pair of tags. */
+
 function title(text) {
-    const short = text.replace(/[^\w\s+'-]/g, ' ').trim().split(/\s+/)
+    const message = /<message>([\s\S]*)<\/message>/.exec(text);
+    const short = (message ? message[1] : text).replace(/[^\w\s+'-]/g, ' ').trim().split(/\s+/)
                   .slice(0, 6).join(' ');
 
     return short.charAt(0).toUpperCase() + short.slice(1);

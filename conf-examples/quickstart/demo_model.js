@@ -288,7 +288,8 @@ function forced(choice, tools, text) {
 
 function title(text) {
     const message = /<message>([\s\S]*)<\/message>/.exec(text);
-    const short = (message ? message[1] : text).replace(/[^\w\s+'-]/g, ' ').trim().split(/\s+/)
+    const short = (message ? message[1] : text)
+                  .replace(/[^\w\s+'-]/g, ' ').trim().split(/\s+/)
                   .slice(0, 6).join(' ');
 
     return short.charAt(0).toUpperCase() + short.slice(1);

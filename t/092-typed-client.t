@@ -55,10 +55,11 @@ done_testing;
 # Knows the questions, and counts the replies since.
 sub model {
     my ($req) = @_;
-    my ($text, $round) = AgentsTest::Model::position($req->{json}{messages});
+    my $prompt = AgentsTest::Model::prompt($req);
+    my ($text, $round) = AgentsTest::Model::position($prompt->{messages});
     my $replies = $model{$text};
     return { status => 400, body => 'never heard' } unless $replies;
-    return AgentsTest::Model::completion($replies->[$round], $req->{json});
+    return AgentsTest::Model::completion($replies->[$round], $prompt);
 }
 
 

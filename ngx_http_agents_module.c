@@ -166,6 +166,13 @@ static ngx_command_t  ngx_http_agents_commands[] = {
       0,
       NULL },
 
+    { ngx_string("agents_mcp_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, mcp_cache),
+      (void *) &ngx_http_agents_directives_cache },
+
     { ngx_string("agents_max_iterations"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
@@ -433,6 +440,7 @@ ngx_http_agents_create_loc_conf(ngx_conf_t *cf)
     alcf->inference_timeout = NGX_CONF_UNSET_MSEC;
     alcf->queue_timeout = NGX_CONF_UNSET_MSEC;
     alcf->discovery_timeout = NGX_CONF_UNSET_MSEC;
+    alcf->mcp_cache = NGX_CONF_UNSET_MSEC;
     alcf->tool_timeout = NGX_CONF_UNSET_MSEC;
     alcf->tool_result_max = NGX_CONF_UNSET_SIZE;
     alcf->mcp_body_max = NGX_CONF_UNSET_SIZE;
@@ -481,6 +489,7 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               300000);
     ngx_conf_merge_msec_value(conf->discovery_timeout,
                               prev->discovery_timeout, 30000);
+    ngx_conf_merge_msec_value(conf->mcp_cache, prev->mcp_cache, 0);
     ngx_conf_merge_msec_value(conf->tool_timeout, prev->tool_timeout, 60000);
     ngx_conf_merge_size_value(conf->tool_result_max, prev->tool_result_max,
                               100 * 1024);
@@ -530,9 +539,8 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_OK;
     }
 
-    ngx_http_agents_directives_settings(cf, conf);
-
-    return NGX_CONF_OK;
+    return ngx_http_agents_directives_settings(cf, conf) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

@@ -84,6 +84,7 @@ CONF
     agents_inference_timeout 120s;
     agents_queue_timeout 1m;
     agents_discovery_timeout 5s;
+    agents_mcp_cache 10m;
     agents_tool_timeout 60s;
     agents_tool_result_max 100k;
     agents_mcp_body_max 8m;

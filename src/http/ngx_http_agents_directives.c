@@ -38,6 +38,11 @@ const ngx_http_agents_directives_bounds_t
 };
 
 
+const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_cache = {
+    ngx_http_agents_directives_check_time, 0, 86400000
+};
+
+
 const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_size = {
     ngx_http_agents_directives_check_size, 1024, 1024 * 1024 * 1024
 };
@@ -226,7 +231,7 @@ ngx_http_agents_directives_mcp_credential(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-void
+ngx_int_t
 ngx_http_agents_directives_settings(ngx_conf_t *cf,
     ngx_http_agents_loc_conf_t *conf)
 {
@@ -260,6 +265,15 @@ ngx_http_agents_directives_settings(ngx_conf_t *cf,
     if (clcf->resolver != NULL && clcf->resolver->connections.nelts != 0) {
         settings->mcp.resolver = clcf->resolver;
     }
+
+    if (conf->mcp_cache == 0) {
+        return NGX_OK;
+    }
+
+    settings->mcp.cache_time = conf->mcp_cache;
+    settings->mcp.cache = ngx_http_agents_mcp_cache_create(cf->pool);
+
+    return settings->mcp.cache != NULL ? NGX_OK : NGX_ERROR;
 }
 
 

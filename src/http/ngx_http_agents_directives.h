@@ -29,6 +29,8 @@ extern const ngx_http_agents_directives_bounds_t
 extern const ngx_http_agents_directives_bounds_t
     ngx_http_agents_directives_timeout;
 extern const ngx_http_agents_directives_bounds_t
+    ngx_http_agents_directives_cache;
+extern const ngx_http_agents_directives_bounds_t
     ngx_http_agents_directives_size;
 
 
@@ -64,7 +66,7 @@ char *ngx_http_agents_directives_mcp_credential(ngx_conf_t *cf,
 
 /* After the merging: what the engine needs to know of an agents_api, without
  * the types of HTTP. */
-void ngx_http_agents_directives_settings(ngx_conf_t *cf,
+ngx_int_t ngx_http_agents_directives_settings(ngx_conf_t *cf,
     ngx_http_agents_loc_conf_t *conf);
 
 

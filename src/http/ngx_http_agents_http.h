@@ -85,6 +85,7 @@ typedef struct {
     ngx_msec_t                      inference_timeout;
     ngx_msec_t                      queue_timeout;
     ngx_msec_t                      discovery_timeout;
+    ngx_msec_t                      mcp_cache;  /* 0: none */
     ngx_msec_t                      tool_timeout;
     size_t                          tool_result_max;
     size_t                          mcp_body_max;

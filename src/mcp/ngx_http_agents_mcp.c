@@ -198,6 +198,11 @@ ngx_http_agents_mcp_start_handler(ngx_event_t *ev)
     ngx_msec_int_t                 left;
     ngx_http_agents_mcp_server_t  *server = ev->data;
 
+    if (server->listing.cached != NULL) {
+        ngx_http_agents_mcp_list_cached(server);
+        return;
+    }
+
     if (server->state == NGX_HTTP_AGENTS_MCP_OPENING) {
         ngx_http_agents_mcp_handshake(server);
         return;
@@ -281,6 +286,7 @@ ngx_http_agents_mcp_opened(ngx_http_agents_mcp_server_t *server,
 
     } else {
         server->state = NGX_HTTP_AGENTS_MCP_CLOSED;
+        ngx_http_agents_mcp_list_forget(server);
         ngx_cpystrn((u_char *) server->why, (u_char *) why,
                     NGX_HTTP_AGENTS_MCP_WHY_LEN);
 

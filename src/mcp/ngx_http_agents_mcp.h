@@ -14,6 +14,7 @@
 #include <ngx_core.h>
 #include <jansson.h>
 #include "ngx_http_agents_background.h"
+#include "ngx_http_agents_mcp_cache.h"
 #include "ngx_http_agents_mcp_eras.h"
 #include "ngx_http_agents_task.h"
 
@@ -32,6 +33,8 @@ typedef struct {
                                                            upstream{} names */
     ngx_msec_t                            resolver_timeout;
     ngx_msec_t                            discovery_timeout;
+    ngx_http_agents_mcp_cache_t          *cache;        /* NULL: none */
+    ngx_msec_t                            cache_time;
     size_t                                max_body;     /* of an answer */
 } ngx_http_agents_mcp_conf_t;
 
@@ -80,7 +83,8 @@ ngx_http_agents_mcp_server_t *ngx_http_agents_mcp_server_create(
  */
 void ngx_http_agents_mcp_server_destroy(ngx_http_agents_mcp_server_t *server);
 
-/* Finds out the server's era, and lists its tools, page by page.  NGX_ERROR
+/* Finds out the server's era, and lists its tools, page by page, unless they
+ * are remembered.  NGX_ERROR
  * without memory: "done" is then not called. */
 ngx_int_t ngx_http_agents_mcp_discover(ngx_http_agents_mcp_server_t *server,
     ngx_http_agents_mcp_discovered_pt done, void *data);

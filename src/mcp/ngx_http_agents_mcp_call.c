@@ -241,6 +241,10 @@ ngx_http_agents_mcp_call_replied(void *data,
     server = call->server;
     call->exchange = NULL;
 
+    if (reply->changed || reply->outcome != NGX_HTTP_AGENTS_MCP_DONE) {
+        ngx_http_agents_mcp_list_forget(server);
+    }
+
     if (reply->outcome == NGX_HTTP_AGENTS_MCP_DONE && reply->reading->again) {
         ngx_http_agents_mcp_call_answer(call, reply->reading);
         return;

@@ -165,6 +165,8 @@ ngx_http_agents_mcp_content_list(ngx_http_agents_mcp_reading_t *reading,
         }
     }
 
+    reading->ttl = ngx_http_agents_json_integer(result, "ttlMs", -1);
+
     /* an empty cursor is one; null or none is the end */
 
     cursor = ngx_http_agents_json_string(result, "nextCursor", NULL);

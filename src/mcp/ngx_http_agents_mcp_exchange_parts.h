@@ -50,6 +50,7 @@ struct ngx_http_agents_mcp_exchange_s {
 
     unsigned                               stream:1;    /* of events */
     unsigned                               ended:1;     /* bg */
+    unsigned                               changed:1;   /* its tools */
     unsigned                               repeated:1;
     unsigned                               flooded:1;   /* by events */
     unsigned                               failed:1;    /* no memory */

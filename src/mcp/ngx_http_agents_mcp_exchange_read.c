@@ -164,6 +164,11 @@ ngx_http_agents_mcp_exchange_found(ngx_http_agents_mcp_exchange_t *x,
         break;
 
     case NGX_HTTP_AGENTS_MCP_OTHER:
+
+        if (pending->reading.changed) {
+            x->changed = 1;
+        }
+
         break;
     }
 
@@ -178,6 +183,7 @@ ngx_http_agents_mcp_exchange_judge(ngx_http_agents_mcp_exchange_t *x,
     reply->http_status = x->http_status;
     reply->session = x->session;
     reply->location = x->location;
+    reply->changed = x->changed;
 
     if (x->failed) {
         reply->outcome = NGX_HTTP_AGENTS_MCP_NO_RESOURCES;

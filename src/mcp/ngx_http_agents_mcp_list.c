@@ -8,6 +8,10 @@
 #define NGX_HTTP_AGENTS_MCP_LIST_BYTES  (4 * 1024 * 1024)
 
 
+static ngx_int_t ngx_http_agents_mcp_list_remembered(
+    ngx_http_agents_mcp_server_t *server);
+static void ngx_http_agents_mcp_list_remember(
+    ngx_http_agents_mcp_server_t *server);
 static ngx_int_t ngx_http_agents_mcp_list_send(
     ngx_http_agents_mcp_server_t *server, const char *cursor);
 static void ngx_http_agents_mcp_list_page(void *data,
@@ -48,10 +52,116 @@ ngx_http_agents_mcp_discover(ngx_http_agents_mcp_server_t *server,
     listing->deadline = ngx_current_msec + server->conf->discovery_timeout;
     listing->reopened = 0;
     listing->repeated = 0;
+    listing->changed = 0;
+    listing->ttl = -1;
+
+    if (server->conf->cache != NULL
+        && ngx_http_agents_mcp_list_remembered(server) == NGX_OK)
+    {
+        ngx_post_event(&server->start, &ngx_posted_events);
+        return NGX_OK;
+    }
 
     ngx_http_agents_mcp_open(server, listing->deadline);
 
     return NGX_OK;
+}
+
+
+/* Of this user, under this alias, which is a part of the tools' names. */
+
+static ngx_int_t
+ngx_http_agents_mcp_list_remembered(ngx_http_agents_mcp_server_t *server)
+{
+    u_char                              *p;
+    ngx_http_agents_mcp_cached_t         cached;
+    ngx_http_agents_background_owner_t  *owner;
+
+    owner = &server->owner;
+
+    p = ngx_pnalloc(server->pool, server->url.len + server->alias.len
+                                  + owner->company.len + owner->user.len + 3);
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    server->key.data = p;
+
+    p = ngx_cpymem(p, server->url.data, server->url.len);
+    *p++ = '\0';
+    p = ngx_cpymem(p, server->alias.data, server->alias.len);
+    *p++ = '\0';
+    p = ngx_cpymem(p, owner->company.data, owner->company.len);
+    *p++ = '\0';
+    p = ngx_cpymem(p, owner->user.data, owner->user.len);
+
+    server->key.len = p - server->key.data;
+
+    if (ngx_http_agents_mcp_cache_get(server->conf->cache, &server->key,
+                                      &cached)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    server->listing.cached = cached.tools;
+    server->params = cached.params;
+    server->has_tools = cached.has_tools;
+    server->settled = 1;
+    server->era = cached.modern ? &ngx_http_agents_mcp_modern
+                                : &ngx_http_agents_mcp_legacy;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_agents_mcp_list_cached(ngx_http_agents_mcp_server_t *server)
+{
+    json_t  *tools;
+
+    tools = server->listing.cached;
+    server->listing.cached = NULL;
+    server->listing.tools = tools;
+
+    ngx_http_agents_mcp_list_end(server, tools, NULL);
+}
+
+
+void
+ngx_http_agents_mcp_list_forget(ngx_http_agents_mcp_server_t *server)
+{
+    if (server->key.len != 0) {
+        ngx_http_agents_mcp_cache_drop(server->conf->cache, &server->key);
+    }
+}
+
+
+static void
+ngx_http_agents_mcp_list_remember(ngx_http_agents_mcp_server_t *server)
+{
+    ngx_msec_t                      time;
+    ngx_http_agents_mcp_cached_t    cached;
+    ngx_http_agents_mcp_listing_t  *listing;
+
+    listing = &server->listing;
+    time = server->conf->cache_time;
+
+    if (listing->ttl >= 0 && (uint64_t) listing->ttl < time) {
+        time = (ngx_msec_t) listing->ttl;
+    }
+
+    if (server->key.len == 0 || time == 0 || listing->changed) {
+        return;
+    }
+
+    cached.tools = listing->tools;
+    cached.params = server->params;
+    cached.has_tools = server->has_tools;
+    cached.modern = (server->era == &ngx_http_agents_mcp_modern);
+
+    ngx_http_agents_mcp_cache_put(server->conf->cache, &server->key, &cached,
+                                  listing->bytes, time);
 }
 
 
@@ -81,10 +191,12 @@ void
 ngx_http_agents_mcp_list_free(ngx_http_agents_mcp_listing_t *listing)
 {
     json_decref(listing->tools);
+    json_decref(listing->cached);
     json_decref(listing->names);
     json_decref(listing->cursors);
 
     listing->tools = NULL;
+    listing->cached = NULL;
     listing->names = NULL;
     listing->cursors = NULL;
     listing->pages = 0;
@@ -170,6 +282,12 @@ ngx_http_agents_mcp_list_page(void *data,
 
     listing->bytes += reply->bytes;
     listing->pages++;
+    listing->changed |= reply->changed;
+
+    if (reading->ttl >= 0 && (listing->ttl < 0 || reading->ttl < listing->ttl))
+    {
+        listing->ttl = reading->ttl;
+    }
 
     why = ngx_http_agents_mcp_list_add(server, reading->tools);
 
@@ -179,6 +297,7 @@ ngx_http_agents_mcp_list_page(void *data,
     }
 
     if (!ngx_http_agents_mcp_list_more(listing, reading->cursor)) {
+        ngx_http_agents_mcp_list_remember(server);
         ngx_http_agents_mcp_list_end(server, listing->tools, NULL);
         return;
     }

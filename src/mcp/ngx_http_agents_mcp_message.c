@@ -201,6 +201,7 @@ void
 ngx_http_agents_mcp_message_read(ngx_http_agents_mcp_reading_t *reading)
 {
     json_t                        *value, *object;
+    const char                    *method;
     ngx_http_agents_json_fault_t   fault;
 
     reading->found = NGX_HTTP_AGENTS_MCP_OTHER;
@@ -220,6 +221,13 @@ ngx_http_agents_mcp_message_read(ngx_http_agents_mcp_reading_t *reading)
                && json_object_get(value, "id") != NULL)
     {
         ngx_http_agents_mcp_message_reply(reading, value);
+
+    } else {
+        method = ngx_http_agents_json_string(value, "method", NULL);
+        reading->changed = (method != NULL
+                            && strcmp(method,
+                                      "notifications/tools/list_changed")
+                               == 0);
     }
 
     json_decref(value);

@@ -118,6 +118,8 @@ typedef struct {
     json_t                        *tools;       /* list: as ..._mcp.h says */
     char                          *cursor;      /* malloc'd; NULL: the end */
     size_t                         left_out;    /* tools: wrong x-mcp-header */
+    int64_t                        ttl;         /* list: as it says, or -1 */
+    unsigned                       changed:1;   /* OTHER: so have its tools */
 
     json_t                        *content;     /* call: text blocks; NULL if
                                                    it is to be made again */

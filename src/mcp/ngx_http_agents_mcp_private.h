@@ -83,6 +83,10 @@ typedef struct {
     int64_t                              id;        /* of the request */
     ngx_uint_t                           pages;
     size_t                               bytes;
+    json_t                              *cached;    /* it need not be asked */
+    int64_t                              ttl;       /* as it says, in
+                                                       milliseconds, or -1 */
+    unsigned                             changed:1; /* so it said meanwhile */
     unsigned                             reopened:1;
     unsigned                             repeated:1;
 } ngx_http_agents_mcp_listing_t;
@@ -96,6 +100,8 @@ struct ngx_http_agents_mcp_server_s {
     ngx_http_agents_background_owner_t   owner;     /* its texts, too */
     ngx_str_t                            alias;
     ngx_str_t                            url;
+    ngx_str_t                            key;       /* in the cache; empty:
+                                                       there is none */
     ngx_http_agents_mcp_route_t          route;
     ngx_http_agents_mcp_secret_t        *secret;    /* or NULL */
 
@@ -173,7 +179,11 @@ void ngx_http_agents_mcp_headers(ngx_http_agents_mcp_server_t *server);
 void ngx_http_agents_mcp_list_start(ngx_http_agents_mcp_server_t *server);
 void ngx_http_agents_mcp_list_fail(ngx_http_agents_mcp_server_t *server,
     const char *why);
+void ngx_http_agents_mcp_list_cached(ngx_http_agents_mcp_server_t *server);
 void ngx_http_agents_mcp_list_free(ngx_http_agents_mcp_listing_t *listing);
+
+/* What is remembered of its tools holds no more. */
+void ngx_http_agents_mcp_list_forget(ngx_http_agents_mcp_server_t *server);
 
 /* The calls of a server: those that wait for its opening, and all. */
 void ngx_http_agents_mcp_call_wake(ngx_http_agents_mcp_server_t *server);

@@ -33,6 +33,8 @@ typedef struct {
     ngx_str_t                        session;       /* alive during the call */
     ngx_str_t                        location;      /* the same */
     size_t                           bytes;         /* of the message */
+    unsigned                         changed:1;     /* its tools have, as it
+                                                       said meanwhile */
     ngx_http_agents_mcp_reading_t   *reading;       /* of the answer; NULL if
                                                        there is none; what the
                                                        callee takes out of it,

@@ -13,6 +13,7 @@ for my $m (AgentsTest->matrix) {
     my $t = AgentsTest->new(%$m)->start;
     subtest "reload on $store" => sub { reload($t) };
     subtest "two reloads on $store" => sub { twice($t) };
+    subtest "a body that is read on $store" => sub { reading($t) };
     subtest "stop and start on $store" => sub { restart($t) };
     $t->clean("$store: no error logged");
 }
@@ -110,6 +111,30 @@ sub twice {
     called_once($t, 8);
     my %new = map { $_ => 1 } ($t->workers)[-$t->{workers} .. -1];
     gone($t, grep { !$new{$_} } @old);
+    return;
+}
+
+
+# A request that waits for the thread pool has no timer of its own: its worker
+# left without an answer.
+sub reading {
+    my ($t) = @_;
+    my @old = $t->workers;
+    my $body = '{"defaults":{"output_format_schema":{"enum":['
+               . join(',', ('0.125') x 1_500_000) . ']}}}';
+    my $socket = $t->socket;
+
+    print {$socket} "POST /agents/conversations HTTP/1.1\r\nHost: test\r\n"
+        . 'Authorization: Bearer ' . $t->token . "\r\n"
+        . "Content-Type: application/json\r\nConnection: close\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+    $socket->flush;
+    kill 'HUP', $t->pid;
+
+    my $answer = do { local $/ = undef; readline $socket };
+    like $answer, qr{^HTTP/1\.1 400 .*"/defaults/model"}s,
+         'a body that is read when its worker is to leave is answered';
+    gone($t, @old);
     return;
 }
 

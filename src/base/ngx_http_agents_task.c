@@ -8,9 +8,16 @@
  */
 #define NGX_HTTP_AGENTS_TASKS_RETRY  20
 
+/*
+ * While a task is out, a timer that is not cancelable keeps an exiting worker:
+ * a request that waits for it has no timer of its own.
+ */
+#define NGX_HTTP_AGENTS_TASKS_GUARD  10000
+
 
 static void ngx_http_agents_tasks_send(ngx_http_agents_tasks_t *tasks);
 static void ngx_http_agents_tasks_retry_handler(ngx_event_t *ev);
+static void ngx_http_agents_tasks_guard_handler(ngx_event_t *ev);
 static void ngx_http_agents_task_work(void *data, ngx_log_t *log);
 static void ngx_http_agents_task_done_handler(ngx_event_t *ev);
 
@@ -29,6 +36,10 @@ ngx_http_agents_tasks_init(ngx_http_agents_tasks_t *tasks,
     tasks->retry.handler = ngx_http_agents_tasks_retry_handler;
     tasks->retry.data = tasks;
     tasks->retry.log = log;
+
+    tasks->guard.handler = ngx_http_agents_tasks_guard_handler;
+    tasks->guard.data = tasks;
+    tasks->guard.log = log;
 }
 
 
@@ -50,6 +61,12 @@ ngx_http_agents_task_post(ngx_http_agents_tasks_t *tasks,
     *tasks->last = task;
     tasks->last = &task->next;
     tasks->waiting++;
+
+    tasks->guard.cancelable = 0;
+
+    if (!tasks->guard.timer_set) {
+        ngx_add_timer(&tasks->guard, NGX_HTTP_AGENTS_TASKS_GUARD);
+    }
 
     ngx_http_agents_tasks_send(tasks);
 }
@@ -109,6 +126,17 @@ ngx_http_agents_tasks_retry_handler(ngx_event_t *ev)
 
 
 static void
+ngx_http_agents_tasks_guard_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_tasks_t  *tasks = ev->data;
+
+    if (tasks->posted || tasks->waiting) {
+        ngx_add_timer(ev, NGX_HTTP_AGENTS_TASKS_GUARD);
+    }
+}
+
+
+static void
 ngx_http_agents_task_work(void *data, ngx_log_t *log)
 {
     ngx_http_agents_task_t  *task = data;
@@ -132,4 +160,8 @@ ngx_http_agents_task_done_handler(ngx_event_t *ev)
     ngx_http_agents_tasks_send(tasks);
 
     task->done(task->data);
+
+    /* nginx looks at this when it would leave; the timer itself may stay */
+
+    tasks->guard.cancelable = (tasks->posted == 0 && tasks->waiting == 0);
 }

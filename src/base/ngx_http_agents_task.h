@@ -3,7 +3,8 @@
  * The one door to the thread pool.  A task runs "work" in a pool thread and
  * then "done" in the event loop of the worker that posted it.  At most
  * NGX_HTTP_AGENTS_TASKS_MAX are with nginx's pool at a time, the others wait
- * here in order: the pool never refuses one.
+ * here in order: the pool never refuses one.  A worker that quits stays until
+ * the last one is done.
  *
  * In "work": malloc only, no nginx pool, request, event or timer.  The one
  * file of this layer that needs nginx's headers.
@@ -49,6 +50,7 @@ typedef struct ngx_http_agents_tasks_s {
     ngx_http_agents_task_t   *first;
     ngx_http_agents_task_t  **last;
     ngx_event_t               retry;
+    ngx_event_t               guard;
 } ngx_http_agents_tasks_t;
 
 

@@ -31,9 +31,11 @@ my $DIRECTIVES = join "\n",
     'agents_mcp_credential other host=127.0.0.1 path=/third/'
         . " header=authorization \"value=$LITERAL\";",
     'agents_mcp_credential port host=127.0.0.1:1 header=X-Port value=x;',
+    'agents_mcp_credential safe host=https://127.0.0.1 header=X-Safe value=x;',
     'agents_mcp_credential far host=10.0.0.1 header=X-Far value=x;';
 
 configuration();
+subtest 'the example' => \&example;
 
 for my $m (AgentsTest->matrix) {
     my $t = AgentsTest->new(%$m,
@@ -160,6 +162,9 @@ sub configuration {
           'duplicate credential' ],
         [ 'a host with a path',
           'agents_mcp_credential c host=a/b header=x value=y;', '"host="' ],
+        [ 'a host with another scheme',
+          'agents_mcp_credential c host=http://a header=x value=y;',
+          '"host="' ],
         [ 'a header that is no name',
           'agents_mcp_credential c host=a header=x:y value=z;', '"header="' ],
         map({ [ "header $_",
@@ -181,6 +186,34 @@ sub configuration {
         unlike $out, qr/\Q$SECRET\E|\Q$_\E/, 'no secret is told'
             for $jwt->private('oct')->{k};
     }
+    return;
+}
+
+
+# conf-examples/first-party.conf, but for its ports and the module's path.
+sub example {
+    my $t = AgentsTest->new(store => 'sqlite');
+    my ($prefix, $from) = ($t->prefix, "$AgentsTest::TOP/conf-examples");
+    my $text = AgentsTest::slurp("$from/first-party.conf");
+    my %port = (8080 => $t->{port}, 8443 => $t->mock->port);
+    $text =~ s{modules/ngx_http_agents_module\.so}{AgentsTest::module_path()}e;
+    $text =~ s/127\.0\.0\.1:(\d+)/127.0.0.1:$port{$1}/g;
+    $text = "user root;\n$text" if $> == 0;
+
+    mkdir "$prefix/tmp" or die "tmp: $!\n";
+    write_file($t, 'conf/nginx.conf', $text);
+    write_file($t, 'conf/models.conf',
+               AgentsTest::slurp("$from/quickstart/demo.conf"));
+    write_file($t, 'conf/agents.jwk', $json->encode($jwt->private('ec')));
+    write_file($t, 'conf/search.key', "$SECRET\n");
+
+    my ($status, $out) = $t->nginx;
+    is $status, 0, 'starts' or return diag $out;
+    $t->{started} = 1;
+    $t->wait_for(10, sub { -s "$prefix/nginx.pid" });
+    $t->ready;
+    is $t->get('/agents/conversations')->{status}, 200, 'and serves';
+    $t->clean;
     return;
 }
 
@@ -285,7 +318,8 @@ sub credentials {
         my $what = $request->{json}{method} || $request->{method};
         is $h->{'x-api-key'}, $SECRET, "$what: of the environment";
         is $h->{authorization}, $LITERAL, 'as it stands';
-        ok !defined $h->{'x-port'} && !defined $h->{'x-far'}, 'no other';
+        is scalar(grep { defined $h->{$_} } qw(x-port x-far x-safe)), 0,
+           'no other';
     }
 
     my $answer = $t->post('/agents/conversations', $t->conversation_body(

@@ -44,7 +44,8 @@ our $t = AgentsTest->new(
     log_format mcp '\$agents_run_id|\$agents_mcp_alias|\$agents_mcp_host'
                    '|\$agents_mcp_tool|\$request_method|\$status';
 CONF
-    location => join("\n", map {
+    location => join("\n", "agents_mcp_credential c host=https://both.test"
+        . ' header=X-Key value=from-the-operator;', map {
         "agents_mcp_first_party https://$_.test:$tls/mcp"
         . ' key=file:%PREFIX%/key.json;' } qw(good wrong stranger)),
     mcp_location => <<'CONF');
@@ -128,6 +129,8 @@ sub right {
     ($run, @requests) = play("https://both.test:$tls/mcp");
     is $run->{status}, 'completed', 'one that is not first-party';
     is_deeply shown('authorization', @requests), [ '-' ], 'gets none';
+    is_deeply shown('x-key', @requests), [ 'from-the-operator' ],
+              'but the credential for its host';
     return;
 }
 

@@ -386,30 +386,39 @@ ngx_http_agents_mcp_trust_credential(ngx_conf_t *cf,
 }
 
 
-/* HOST or HOST:PORT, as a url has it. */
+/* HOST or HOST:PORT, as a url has it, with https:// before it or nothing. */
 
 static ngx_int_t
 ngx_http_agents_mcp_trust_host(ngx_conf_t *cf, const ngx_str_t *value,
     ngx_http_agents_mcp_credential_t *credential)
 {
     u_char                 *p;
-    size_t                  len;
+    ngx_str_t               text;
     const char             *why;
     ngx_http_agents_url_t   url;
 
-    len = sizeof("http://") - 1 + value->len;
+    text = *value;
+    credential->https = (ngx_strncasecmp(text.data, (u_char *) "https://", 8)
+                         == 0);
 
-    p = ngx_pnalloc(cf->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
+    if (!credential->https) {
+        text.len = sizeof("http://") - 1 + value->len;
+
+        p = ngx_pnalloc(cf->pool, text.len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        text.data = p;
+
+        p = ngx_cpymem(p, "http://", sizeof("http://") - 1);
+        ngx_memcpy(p, value->data, value->len);
     }
 
-    ngx_memcpy(ngx_cpymem(p, "http://", sizeof("http://") - 1), value->data,
-               value->len);
+    why = "must be a host, without a path";
 
-    why = "must be a host, without scheme and path";
-
-    if (ngx_http_agents_url_parse(&url, (char *) p, len, &why) != 0
+    if (ngx_http_agents_url_parse(&url, (char *) text.data, text.len, &why)
+        != 0
         || url.path_len != 0)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -661,7 +670,8 @@ ngx_http_agents_mcp_trust_applies(
     const ngx_http_agents_mcp_credential_t *credential,
     const ngx_http_agents_url_t *url)
 {
-    return (credential->port == 0 || credential->port == url->port)
+    return (url->https || !credential->https)
+           && (credential->port == 0 || credential->port == url->port)
            && ngx_http_agents_mcp_trust_is_host(url, credential->host.data,
                                                 credential->host.len)
            && ngx_http_agents_mcp_trust_is_path(url,

@@ -32,6 +32,7 @@ typedef struct {
     ngx_str_t                       name;
     ngx_str_t                       host;
     in_port_t                       port;       /* 0: any */
+    unsigned                        https:1;    /* by nothing else */
     ngx_str_t                       path;       /* empty: any */
     ngx_str_t                       header;
     ngx_str_t                       value;

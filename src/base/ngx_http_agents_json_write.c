@@ -1,4 +1,5 @@
 
+#include <float.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <math.h>
@@ -215,6 +216,7 @@ ngx_http_agents_json_put_array(ngx_http_agents_buf_t *buf,
 /*
  * 15 digits survive any decimal, 17 survive any double: one of the three
  * precisions reads back equal, and the first that does is what was written.
+ * Below the normal range doubles are so far apart that fewer digits do.
  * A real keeps a mark of one, so that it does not come back as an integer.
  * Infinities and NaN cannot be: jansson does not make such values.
  */
@@ -234,7 +236,9 @@ ngx_http_agents_json_put_real(ngx_http_agents_buf_t *buf, double value,
         return;
     }
 
-    for (digits = 15; digits <= 17; digits++) {
+    digits = (fabs(value) < DBL_MIN) ? 1 : 15;
+
+    for ( /* void */ ; digits <= 17; digits++) {
         (void) snprintf(text, sizeof(text), "%.*g", digits, value);
 
         if (strtod(text, NULL) == value) {

@@ -396,6 +396,8 @@ ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf)
         ngx_str_set(&amcf->pool_name, "default");
     }
 
+    ngx_http_agents_directives_resolver(cf, &amcf->catalog);
+
     if (ngx_http_agents_catalog_check(cf, &amcf->catalog) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }

@@ -231,6 +231,28 @@ ngx_http_agents_directives_mcp_credential(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+/* Before the merging: what is not set is not there yet. */
+
+void
+ngx_http_agents_directives_resolver(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    catalog->resolver_timeout = 30000;
+
+    if (clcf->resolver_timeout != NGX_CONF_UNSET_MSEC) {
+        catalog->resolver_timeout = clcf->resolver_timeout;
+    }
+
+    if (clcf->resolver != NULL && clcf->resolver->connections.nelts != 0) {
+        catalog->resolver = clcf->resolver;
+    }
+}
+
+
 ngx_int_t
 ngx_http_agents_directives_settings(ngx_conf_t *cf,
     ngx_http_agents_loc_conf_t *conf)

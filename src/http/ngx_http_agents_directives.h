@@ -64,6 +64,10 @@ char *ngx_http_agents_directives_mcp_first_party(ngx_conf_t *cf,
 char *ngx_http_agents_directives_mcp_credential(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
+/* After all is read: the resolver of http, for the hosts of providers. */
+void ngx_http_agents_directives_resolver(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog);
+
 /* After the merging: what the engine needs to know of an agents_api, without
  * the types of HTTP. */
 ngx_int_t ngx_http_agents_directives_settings(ngx_conf_t *cf,

@@ -2,6 +2,8 @@
 #include "ngx_http_agents_catalog.h"
 
 
+static char *ngx_http_agents_catalog_check_hosts(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog);
 static ngx_http_agents_provider_t *ngx_http_agents_catalog_find_provider(
     ngx_http_agents_catalog_t *catalog, ngx_str_t *name);
 static ngx_int_t ngx_http_agents_catalog_is(ngx_str_t *name, const char *text);
@@ -33,6 +35,10 @@ ngx_http_agents_catalog_check(ngx_conf_t *cf,
     ngx_http_agents_model_t  *model;
     ngx_http_agents_plane_t  *plane;
 
+    if (ngx_http_agents_catalog_check_hosts(cf, catalog) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     plane = catalog->planes.elts;
 
     for (i = 0; i < catalog->planes.nelts; i++) {
@@ -55,6 +61,49 @@ ngx_http_agents_catalog_check(ngx_conf_t *cf,
 
             return NGX_CONF_ERROR;
         }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* A host that is not known is left to the resolver, where there is one. */
+
+static char *
+ngx_http_agents_catalog_check_hosts(ngx_conf_t *cf,
+    ngx_http_agents_catalog_t *catalog)
+{
+    ngx_str_t                    *url;
+    ngx_uint_t                    i;
+    ngx_http_agents_provider_t  **provider;
+
+    provider = catalog->providers.elts;
+
+    for (i = 0; i < catalog->providers.nelts; i++) {
+
+        if (provider[i]->unresolved == NULL) {
+            continue;
+        }
+
+        url = &provider[i]->endpoint;
+
+        /* what a proxy is may hold a password */
+
+        if (catalog->resolver == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "%s in \"%s\" of agents_provider \"%V\" in %s:%ui",
+                          provider[i]->unresolved,
+                          provider[i]->proxy.len != 0 ? "proxy"
+                                                      : (char *) url->data,
+                          &provider[i]->name, provider[i]->file,
+                          provider[i]->line);
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "agents_provider \"%V\": %s, the resolver will be asked "
+                      "in %s:%ui", &provider[i]->name, provider[i]->unresolved,
+                      provider[i]->file, provider[i]->line);
     }
 
     return NGX_CONF_OK;

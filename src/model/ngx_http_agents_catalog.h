@@ -59,7 +59,13 @@ typedef struct {
     ngx_str_t                          resolve;     /* for CURLOPT_RESOLVE, of
                                                        the proxy if there is
                                                        one; NUL terminated;
-                                                       empty: an address */
+                                                       empty: an address; a
+                                                       worker's own where
+                                                       there is a resolver */
+    ngx_msec_t                         moved;       /* when it changed last; 0:
+                                                       never */
+    const char                        *unresolved;  /* why it has no addresses
+                                                       yet; NULL: it has */
     ngx_str_t                          api_key;     /* the key itself; NUL;
                                                        empty: none is sent */
     ngx_http_agents_aws_t              aws;
@@ -70,6 +76,8 @@ typedef struct {
     ngx_uint_t                         max_connections;
     struct ngx_http_agents_transport_s  *transport; /* a worker's own, made
                                                        in its process init */
+    struct ngx_http_agents_resolve_s   *resolver;   /* likewise; NULL: none is
+                                                       needed */
     struct ngx_http_agents_instance_s  *instance;   /* likewise; NULL: the keys
                                                        are in "aws" */
     ngx_str_t                          trusted_certificate;
@@ -113,6 +121,8 @@ typedef struct {
 typedef struct {
     ngx_array_t                        providers;   /* ..._provider_t * */
     ngx_array_t                        planes;      /* ..._plane_t * */
+    ngx_resolver_t                    *resolver;    /* NULL: none in http */
+    ngx_msec_t                         resolver_timeout;
 } ngx_http_agents_catalog_t;
 
 

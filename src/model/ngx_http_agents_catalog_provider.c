@@ -545,12 +545,19 @@ static char *
 ngx_http_agents_catalog_provider_resolve(ngx_conf_t *cf,
     ngx_http_agents_provider_t *provider, ngx_str_t *url, ngx_uint_t proxy)
 {
+    ngx_int_t    rc;
     const char  *why;
 
-    if (ngx_http_agents_catalog_url_resolve(cf, url, proxy, &provider->resolve,
-                                            &why)
-        == NGX_OK)
-    {
+    rc = ngx_http_agents_catalog_url_resolve(cf, url, proxy,
+                                             &provider->resolve, &why);
+    if (rc == NGX_OK) {
+        return NGX_CONF_OK;
+    }
+
+    /* for the resolver, if there is one: that is known when all is read */
+
+    if (rc == NGX_DECLINED) {
+        provider->unresolved = why;
         return NGX_CONF_OK;
     }
 

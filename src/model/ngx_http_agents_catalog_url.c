@@ -57,6 +57,7 @@ ngx_http_agents_catalog_url_resolve(ngx_conf_t *cf, const ngx_str_t *url,
 {
     u_char     *p, *last;
     size_t      scheme;
+    ngx_int_t   rc;
     ngx_url_t   u;
 
     ngx_memzero(&u, sizeof(ngx_url_t));
@@ -84,11 +85,23 @@ ngx_http_agents_catalog_url_resolve(ngx_conf_t *cf, const ngx_str_t *url,
     }
 
     if (u.url.len == 0
-        || ngx_strncasecmp(u.url.data, (u_char *) "unix:", 5) == 0
-        || ngx_parse_url(cf->pool, &u) != NGX_OK)
+        || ngx_strncasecmp(u.url.data, (u_char *) "unix:", 5) == 0)
     {
-        *why = (u.err != NULL) ? u.err : "no host";
+        *why = "no host";
         return NGX_ERROR;
+    }
+
+    rc = ngx_parse_url(cf->pool, &u);
+
+    if (rc != NGX_OK) {
+        *why = (u.err != NULL) ? u.err : "no host";
+
+        if (ngx_strcmp(*why, "host not found") != 0) {
+            return NGX_ERROR;
+        }
+
+        u.naddrs = 0;
+        rc = NGX_DECLINED;
     }
 
     if (ngx_http_agents_catalog_url_addresses(cf, &u, resolve) != NGX_OK) {
@@ -96,7 +109,7 @@ ngx_http_agents_catalog_url_resolve(ngx_conf_t *cf, const ngx_str_t *url,
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return rc;
 }
 
 

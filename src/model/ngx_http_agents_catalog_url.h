@@ -27,7 +27,8 @@ const char *ngx_http_agents_catalog_url_check(ngx_str_t *url);
  * lookup by libcurl itself would take a thread each, and wait for it.
  * *resolve is for CURLOPT_RESOLVE, or stays empty where the host is an
  * address; "proxy" tells how the default port is chosen, and that a user may
- * stand before the host.  NGX_ERROR with what is wrong in *why.
+ * stand before the host.  NGX_ERROR with what is wrong in *why; NGX_DECLINED
+ * likewise: the host is not known, and *resolve is without addresses.
  */
 ngx_int_t ngx_http_agents_catalog_url_resolve(ngx_conf_t *cf,
     const ngx_str_t *url, ngx_uint_t proxy, ngx_str_t *resolve,

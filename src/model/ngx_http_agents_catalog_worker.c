@@ -1,6 +1,7 @@
 
 #include "ngx_http_agents_catalog_worker.h"
 #include "ngx_http_agents_instance.h"
+#include "ngx_http_agents_resolve.h"
 #include "ngx_http_agents_transport.h"
 
 
@@ -21,6 +22,16 @@ ngx_http_agents_catalog_worker_init(ngx_http_agents_catalog_t *catalog,
                                      log);
         if (provider->transport == NULL) {
             return NGX_ERROR;
+        }
+
+        if (catalog->resolver != NULL && provider->resolve.len != 0) {
+            provider->resolver = ngx_http_agents_resolve_create(provider,
+                                                   catalog->resolver,
+                                                   catalog->resolver_timeout,
+                                                   log);
+            if (provider->resolver == NULL) {
+                return NGX_ERROR;
+            }
         }
 
         if (provider->aws.source.url.len == 0) {
@@ -49,6 +60,10 @@ ngx_http_agents_catalog_worker_exit(ngx_http_agents_catalog_t *catalog)
 
     for (i = 0; i < catalog->providers.nelts; i++) {
         provider = providers[i];
+
+        if (provider->resolver != NULL) {
+            ngx_http_agents_resolve_destroy(provider->resolver);
+        }
 
         if (provider->instance != NULL) {
             ngx_http_agents_instance_destroy(provider->instance);

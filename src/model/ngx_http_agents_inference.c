@@ -287,6 +287,12 @@ ngx_http_agents_inference_send(ngx_http_agents_inference_t *inference)
 
     request.url = inference->url;
     request.resolve = provider->resolve;
+    request.unresolved = provider->unresolved;
+
+    if (provider->moved != 0) {
+        request.max_age = (ngx_current_msec - provider->moved) / 1000 + 1;
+    }
+
     request.headers = inference->headers;
     request.nheaders = inference->nheaders;
     request.body = inference->request->body;

@@ -220,6 +220,20 @@ ngx_http_agents_transfer_request(ngx_http_agents_transfer_t *transfer,
         return code;
     }
 
+#if (LIBCURL_VERSION_NUM >= 0x075000)
+
+    /* not one to an address that its host has no longer */
+
+    if (request->max_age != 0) {
+        code = curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN,
+                                (long) request->max_age);
+        if (code != CURLE_OK) {
+            return code;
+        }
+    }
+
+#endif
+
     if (request->method == NULL) {
         code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 

@@ -152,6 +152,13 @@ ngx_http_agents_transport_send(ngx_http_agents_transport_t *t,
 
     ngx_queue_insert_tail(&t->waiting, &transfer->queue);
 
+    if (request->unresolved != NULL) {
+        transfer->answer.error = request->unresolved;
+        ngx_http_agents_transport_end(transfer,
+                                      NGX_HTTP_AGENTS_TRANSPORT_REFUSED);
+        return transfer;
+    }
+
     if (t->nactive < t->max_connections) {
         ngx_http_agents_transport_admit(t);
     }

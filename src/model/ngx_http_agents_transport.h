@@ -34,6 +34,10 @@ typedef struct {
                                        CURLOPT_RESOLVE, NUL terminated; of
                                        the proxy where there is one; empty:
                                        address literal */
+    const char   *unresolved;       /* why "resolve" has no addresses: not
+                                       sent; NULL: it has */
+    ngx_uint_t    max_age;          /* seconds that a connection may be old
+                                       that is used again; 0: any */
     char        **headers;          /* "Name: value" lines */
     size_t        nheaders;
     const char   *method;           /* NULL: POST; others have no body */

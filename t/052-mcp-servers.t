@@ -1,6 +1,7 @@
 # MCP servers that others have written, each over loopback: the protocol's own
 # library with nothing but the revision without sessions, its servers for stdio
-# behind a gateway with and without sessions, and one that answers plain JSON.
+# behind a gateway with and without sessions, one that answers plain JSON, and
+# one of both eras.
 
 use strict;
 use warnings;
@@ -16,6 +17,7 @@ my %versions = (
     '@modelcontextprotocol/server-memory' => '2026.8.31',
     'supergateway' => '4.0.0',
     '@antv/mcp-server-chart' => '0.9.10',
+    '@upstash/context7-mcp' => '4.1.1',
 );
 my $modules = AgentsTest::Npm::packages(%versions);
 plan skip_all => AgentsTest::Npm::why() unless defined $modules;
@@ -33,8 +35,12 @@ my %servers = (
     files => started({}, sub {
         gateway($_[0], "$modules/\@modelcontextprotocol/server-filesystem"
                        . "/dist/index.js $folder") }),
-    chart => started({}, sub { ("$modules/\@antv/mcp-server-chart/build/index.js",
-        '--transport', 'streamable', '--host', '127.0.0.1', '--port', $_[0]) }),
+    chart => started({}, sub {
+        ("$modules/\@antv/mcp-server-chart/build/index.js", '--transport',
+         'streamable', '--host', '127.0.0.1', '--port', $_[0]) }),
+    context => started({}, sub {
+        ("$modules/\@upstash/context7-mcp/dist/index.js", '--transport',
+         'http', '--port', $_[0]) }),
 );
 
 my $t = AgentsTest->new->start;
@@ -43,6 +49,7 @@ subtest 'modern' => \&modern;
 subtest 'memory, with sessions' => \&memory;
 subtest 'files, without' => \&files;
 subtest 'charts' => \&charts;
+subtest 'one of both eras' => \&context;
 subtest 'all of them in one run' => \&all;
 $t->clean;
 
@@ -140,6 +147,15 @@ sub files {
 sub charts {
     my ($texts, @names) = play([ 'chart' ], [ 'chart-no_such', {} ]);
     cmp_ok scalar @names, '>', 15, 'its tools';
+    like $texts->[0], qr/^error: /, 'an unknown one';
+    return;
+}
+
+
+# What it knows is elsewhere, and not asked for.
+sub context {
+    my ($texts, @names) = play([ 'context' ], [ 'context-no_such', {} ]);
+    cmp_ok scalar @names, '>', 1, 'its tools';
     like $texts->[0], qr/^error: /, 'an unknown one';
     return;
 }

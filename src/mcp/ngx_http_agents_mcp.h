@@ -84,8 +84,7 @@ ngx_http_agents_mcp_server_t *ngx_http_agents_mcp_server_create(
 void ngx_http_agents_mcp_server_destroy(ngx_http_agents_mcp_server_t *server);
 
 /* Finds out the server's era, and lists its tools, page by page, unless they
- * are remembered.  NGX_ERROR
- * without memory: "done" is then not called. */
+ * are remembered.  NGX_ERROR without memory: "done" is then not called. */
 ngx_int_t ngx_http_agents_mcp_discover(ngx_http_agents_mcp_server_t *server,
     ngx_http_agents_mcp_discovered_pt done, void *data);
 

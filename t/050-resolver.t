@@ -6,9 +6,9 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
-use AgentsTest::Dns;
+use AgentsTest::Hosts;
 
-my $dns = AgentsTest::Dns->new;
+my $dns = AgentsTest::Hosts->new;
 my $t = AgentsTest->new(store => 'sqlite', workers => 1,
     provider => 'retries 0; connect_timeout 2s;',
     http => 'resolver 127.0.0.1:' . $dns->port . ' ipv6=off;',

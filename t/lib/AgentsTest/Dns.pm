@@ -1,103 +1,139 @@
 package AgentsTest::Dns;
 
-# A scripted name server on 127.0.0.1, in a child process.
+# A scripted DNS server on 127.0.0.1, over UDP, in a child process.
 #
-#     my $dns = AgentsTest::Dns->new;
-#     $dns->set('model.test' => [ '127.0.0.1' ], ttl => 1);
-#     $dns->set('model.test' => undef);              # no such name
-#     ... "resolver 127.0.0.1:" . $dns->port . " ipv6=off;"
-#     $dns->asked('model.test')                      # how often
+#     my $dns = AgentsTest::Dns->start(
+#         'mcp.test'    => [ [ A => '127.0.0.1' ], [ AAAA => '::1' ] ],
+#         'alias.test'  => [ [ CNAME => 'mcp.test' ], [ A => '10.0.0.1' ] ],
+#         'rebind.test' => [ [ [ A => '127.0.0.1' ] ],
+#                            [ [ A => '10.1.2.3' ] ] ],
+#     );
+#     "resolver " . $dns->address;      # 127.0.0.1:PORT
+#     my @seen = $dns->queries;         # 'mcp.test A', ... in order
 #
-# It knows A records; whatever else it is asked has none.
+# A name has its records, or a list of such lists: each question of a type
+# gets the next one, the last one stays.  A record is given for a question of
+# its type, a CNAME for any, with what follows it.  Other names do not exist.
+# The time to live is 0: nginx's resolver keeps it for the rest of the second.
 
 use strict;
 use warnings;
 use File::Temp ();
 use IO::Socket::INET;
+use POSIX ();
+use Socket qw(AF_INET6 inet_aton inet_pton);
+
+my %TYPE = (A => 1, CNAME => 5, AAAA => 28);
+my %NAME = reverse %TYPE;
 
 
-sub new {
-    my ($class) = @_;
+sub start {
+    my ($class, %zone) = @_;
     my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => 0, Proto => 'udp') or die "no UDP port: $!\n";
-    my $self = bless { port => $socket->sockport, owner => $$,
-                       dir => File::Temp->newdir }, $class;
+        LocalPort => 0, Proto => 'udp') or die "dns: $!\n";
+    my $log = File::Temp->new;
+    my $self = bless { port => $socket->sockport, log => $log, owner => $$ },
+               $class;
+    my $pid = fork;
+    die "fork: $!\n" unless defined $pid;
 
-    $self->{pid} = fork;
-    die "fork: $!\n" unless defined $self->{pid};
-    return $self if $self->{pid};
-
-    $SIG{TERM} = 'DEFAULT';
-    serve($socket, "$self->{dir}") while 1;
+    if ($pid == 0) {
+        $SIG{TERM} = $SIG{INT} = sub { POSIX::_exit(0) };
+        eval { serve($socket, \%zone, "$log", getppid) };
+        print STDERR "scripted DNS: $@" if $@;
+        POSIX::_exit(1);
+    }
+    $self->{pid} = $pid;
+    return $self;
 }
 
 
-sub port { return $_[0]{port} }
+sub address { return "127.0.0.1:$_[0]{port}" }
 
 
-# The child reads the file at each question.
-sub set {
-    my ($self, $name, $addresses, %o) = @_;
-    my $path = "$self->{dir}/$name";
-    if (!$addresses) {
-        unlink $path;
-        return;
-    }
-    open my $out, '>', "$path.new" or die "$path: $!\n";
-    print $out join ' ', $o{ttl} || 1, @$addresses;
-    close $out or die "$path: $!\n";
-    rename "$path.new", $path or die "$path: $!\n";
-    return;
-}
-
-
-sub asked {
-    my ($self, $name) = @_;
-    return -s "$self->{dir}/$name.asked" || 0;
-}
-
-
-sub serve {
-    my ($socket, $dir) = @_;
-    my $peer = $socket->recv(my $query, 512);
-    return unless defined $peer && length $query > 16;
-
-    my ($id, $flags) = unpack 'nn', $query;
-    my ($at, @labels) = (12);
-    while (my $len = ord substr $query, $at, 1) {
-        push @labels, substr $query, $at + 1, $len;
-        $at += 1 + $len;
-    }
-    my $name = lc join '.', @labels;
-    my $question = substr $query, 12, $at + 5 - 12;
-    my $type = unpack 'n', substr $query, $at + 1, 2;
-
-    open my $count, '>>', "$dir/$name.asked";
-    print $count '.';
-    close $count;
-
-    my ($ttl, @addresses);
-    if (open my $in, '<', "$dir/$name") {
-        ($ttl, @addresses) = split / /, <$in>;
-    }
-    my $code = @addresses ? 0 : 3;
-    @addresses = () if $type != 1;
-
-    $socket->send(pack('nnnnnn', $id, 0x8180 | $code, 1, scalar @addresses,
-                       0, 0) . $question
-        . join('', map { pack 'nnnNna4', 0xc00c, 1, 1, $ttl, 4,
-                         pack 'C4', split /\./ } @addresses), 0, $peer);
-    return;
+sub queries {
+    my ($self) = @_;
+    open my $in, '<', "$self->{log}" or die "dns: $!\n";
+    chomp(my @lines = <$in>);
+    return @lines;
 }
 
 
 sub DESTROY {
     my ($self) = @_;
-    local ($?, $!);
     return unless $self->{owner} == $$ && $self->{pid};
+    local $?;
     kill 'TERM', $self->{pid};
     waitpid $self->{pid}, 0;
     return;
+}
+
+
+sub serve {
+    my ($socket, $zone, $log, $parent) = @_;
+    my %asked;
+    open my $out, '>>', $log or die "$log: $!\n";
+    $out->autoflush(1);
+
+    while (getppid == $parent) {
+        my $rin = '';
+        vec($rin, fileno $socket, 1) = 1;
+        next unless select($rin, undef, undef, 1) > 0;
+        my $from = $socket->recv(my $query, 512);
+        next unless defined $from && length $query > 12;
+        my ($name, $type, $question) = question($query);
+        print $out "$name ", $NAME{$type} || $type, "\n";
+        $socket->send(answer($zone, $query, $name, $type, $question,
+                             \%asked), 0, $from);
+    }
+    return;
+}
+
+
+sub question {
+    my ($query) = @_;
+    my ($at, @labels) = (12);
+
+    while (my $len = ord substr $query, $at++, 1) {
+        push @labels, substr $query, $at, $len;
+        $at += $len;
+    }
+    return (lc join('.', @labels), unpack('n', substr $query, $at, 2),
+            substr($query, 12, $at + 4 - 12));
+}
+
+
+sub answer {
+    my ($zone, $query, $name, $type, $question, $asked) = @_;
+    my $records = $zone->{$name};
+
+    # 3: there is no such name
+    return pack('a2 n5', $query, 0x8183, 1, 0, 0, 0) . $question
+        unless $records;
+
+    if (ref $records->[0][0]) {
+        my $n = $asked->{"$name $type"}++;
+        $records = $records->[$n < $#$records ? $n : $#$records];
+    }
+    my ($owner, @said) = (encoded($name));
+
+    for (@$records) {
+        my ($kind, $value) = @$_;
+        next unless $kind eq 'CNAME' || $TYPE{$kind} == $type;
+        my $data = $kind eq 'A' ? inet_aton($value)
+                 : $kind eq 'AAAA' ? inet_pton(AF_INET6, $value)
+                 : encoded($value);
+        push @said, $owner . pack 'n n N n/a*', $TYPE{$kind}, 1, 0, $data;
+        $owner = encoded($value) if $kind eq 'CNAME';
+    }
+    return pack('a2 n5', $query, 0x8180, 1, scalar @said, 0, 0) . $question
+           . join '', @said;
+}
+
+
+sub encoded {
+    my ($name) = @_;
+    return join('', map { pack 'C/a*', $_ } split /\./, $name) . "\0";
 }
 
 

@@ -99,9 +99,13 @@ ngx_http_agents_stream_feed(ngx_http_agents_stream_t *stream,
                                                       len)
                         : ngx_http_agents_sse_feed(&stream->sse, data, len);
 
+    /* bytes that were spoilt on the way may be whole the next time */
+
     if (rc == -1) {
         return ngx_http_agents_stream_fault(stream,
-                                            NGX_HTTP_AGENTS_FAULT_FATAL,
+                                            stream->framed
+                                            ? NGX_HTTP_AGENTS_FAULT_RETRY
+                                            : NGX_HTTP_AGENTS_FAULT_FATAL,
                                             "an event of the stream is broken "
                                             "or over 4 MiB");
     }

@@ -272,8 +272,25 @@ ngx_http_agents_transport_socket_callback(CURL *easy, curl_socket_t s,
 static void
 ngx_http_agents_transport_socket_free(ngx_connection_t *c)
 {
-    (void) ngx_http_agents_transport_want(c->read, NGX_READ_EVENT, 0);
-    (void) ngx_http_agents_transport_want(c->write, NGX_WRITE_EVENT, 0);
+    /*
+     * a socket that was still connecting is closed before this is said: the
+     * kernel has forgotten its events by then
+     */
+
+    if (fcntl(c->fd, F_GETFD) == -1) {
+
+        if (c->read->active) {
+            (void) ngx_del_event(c->read, NGX_READ_EVENT, NGX_CLOSE_EVENT);
+        }
+
+        if (c->write->active) {
+            (void) ngx_del_event(c->write, NGX_WRITE_EVENT, NGX_CLOSE_EVENT);
+        }
+
+    } else {
+        (void) ngx_http_agents_transport_want(c->read, NGX_READ_EVENT, 0);
+        (void) ngx_http_agents_transport_want(c->write, NGX_WRITE_EVENT, 0);
+    }
 
     if (c->read->posted) {
         ngx_delete_posted_event(c->read);

@@ -11,6 +11,7 @@
 #   make lint      the compiler's analyzer and the project's own rules
 #   make bench     measurements; B="--only polls" takes some of them
 #   make soak      thousands of runs on each store: all end, nothing grows
+#   make chaos     runs while everything breaks; C="--rounds 20 --seed 7"
 #   make deb       a Debian package of both, in build/deb
 #   make deps      what all of these need; each installs its own by itself
 #   make clean     removes build/
@@ -22,6 +23,7 @@ PORT      ?= 8080
 SANITIZE  ?=
 T         ?=
 B         ?=
+C         ?=
 F         ?=
 FUZZ_CC   ?= clang
 
@@ -61,7 +63,7 @@ UNITS    := $(patsubst t/unit/%.c,$(BUILD)/units/%,$(wildcard t/unit/test_*.c))
 COMPILE   = $(CC) $(WARNINGS) $(FLAGS) $(DEFINES) $(INCLUDES) \
             $$(pkg-config --cflags $(PKGS)) -MMD -MP -c
 
-.PHONY: FORCE all module ctl units run test test-all asan fuzz lint bench soak deps clean
+.PHONY: FORCE all module ctl units run test test-all asan fuzz lint bench soak chaos deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -208,6 +210,9 @@ bench: all $(BUILD)/bench/load $(BUILD)/bench/statements \
 
 soak: all $(BUILD)/bench/load | $(BUILD)/.deps-test
 	@bench/soak --build $(BUILD)
+
+chaos: all | $(BUILD)/.deps-test
+	@bench/chaos --build $(BUILD) $(C)
 
 $(BUILD)/bench/load: $(addprefix $(BUILD)/obj/bench/, \
     load.o client.o peer.o net.o samples.o)

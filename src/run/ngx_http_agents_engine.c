@@ -9,20 +9,11 @@
 #include <ngx_event.h>
 
 #include "ngx_http_agents_db_nginx.h"
-#include "ngx_http_agents_ident.h"
-#include "ngx_http_agents_run.h"
+#include "ngx_http_agents_engine_parts.h"
 #include "ngx_http_agents_title.h"
 
 
-/* In milliseconds. */
-#define NGX_HTTP_AGENTS_TICK          250   /* how soon a quit is seen */
-#define NGX_HTTP_AGENTS_CLAIM_EVERY   500
-#define NGX_HTTP_AGENTS_EXPIRE_EVERY  5000
-#define NGX_HTTP_AGENTS_STOPS_EVERY   500
-
-/* Runs that one batch claims, sets free, or is told to stop. */
-#define NGX_HTTP_AGENTS_CLAIM_MAX     64
-#define NGX_HTTP_AGENTS_EXPIRE_MAX    256
+/* Runs that one batch says are to stop. */
 #define NGX_HTTP_AGENTS_STOPS_MAX     256
 
 /* Runs that are cancelled in one turn of the event loop: one with tool calls
@@ -30,57 +21,9 @@
 #define NGX_HTTP_AGENTS_CANCEL_MAX    16
 
 
-struct ngx_http_agents_engine_s {
-    ngx_http_agents_engine_conf_t  conf;
-    char                           worker[NGX_HTTP_AGENTS_UUID_LEN + 1];
-
-    ngx_queue_t                    runs;
-    ngx_queue_t                    titles;
-    ngx_rbtree_t                   ids;         /* of the same, by id */
-    ngx_rbtree_node_t              sentinel;
-    ngx_uint_t                     active;
-    ngx_uint_t                     claims;      /* batches on their way */
-
-    ngx_queue_t                    cancelling;  /* runs, in line for it */
-    ngx_event_t                    cancel;
-
-    ngx_event_t                    tick;
-    ngx_msec_t                     tick_at;     /* 0: the first is to come */
-    ngx_msec_t                     renew_at;    /* by ngx_current_msec */
-    ngx_msec_t                     claim_at;
-    ngx_msec_t                     expire_at;
-    ngx_msec_t                     stops_at;
-    ngx_msec_t                     drain_until;
-    unsigned                       renewing:1;  /* a batch is on its way */
-    unsigned                       expiring:1;
-    unsigned                       asking:1;    /* which runs are to stop */
-    unsigned                       ask_again:1;
-    unsigned                       releasing:1;
-    unsigned                       leased:1;    /* the store knows us */
-    unsigned                       draining:1;
-    unsigned                       released:1;
-};
-
-
-/* A claim on its way: for which API. */
-typedef struct {
-    ngx_http_agents_engine_t      *engine;
-    ngx_http_agents_settings_t    *settings;
-} ngx_http_agents_engine_claim_t;
-
-
 static void ngx_http_agents_engine_tick(ngx_event_t *ev);
 static void ngx_http_agents_engine_measure(ngx_http_agents_engine_t *engine);
 static void ngx_http_agents_engine_drain(ngx_http_agents_engine_t *engine);
-static void ngx_http_agents_engine_renew(ngx_http_agents_engine_t *engine);
-static void ngx_http_agents_engine_renew_done(
-    ngx_http_agents_db_batch_t *batch, void *data);
-static void ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine);
-static void ngx_http_agents_engine_claim_done(
-    ngx_http_agents_db_batch_t *batch, void *data);
-static void ngx_http_agents_engine_expire(ngx_http_agents_engine_t *engine);
-static void ngx_http_agents_engine_expire_done(
-    ngx_http_agents_db_batch_t *batch, void *data);
 static void ngx_http_agents_engine_stops(void *data);
 static void ngx_http_agents_engine_stops_done(
     ngx_http_agents_db_batch_t *batch, void *data);
@@ -91,10 +34,10 @@ static void ngx_http_agents_engine_stopped(ngx_http_agents_engine_t *engine,
     const ngx_http_agents_db_batch_t *stops);
 static void ngx_http_agents_engine_stopped_done(
     ngx_http_agents_db_batch_t *batch, void *data);
-static void ngx_http_agents_engine_release(ngx_http_agents_engine_t *engine);
-static void ngx_http_agents_engine_release_done(
-    ngx_http_agents_db_batch_t *batch, void *data);
-static ngx_uint_t ngx_http_agents_engine_due(ngx_msec_t at);
+static ngx_http_agents_run_t *ngx_http_agents_engine_find(
+    ngx_http_agents_engine_t *engine, const char *id);
+static void ngx_http_agents_engine_unlist(ngx_http_agents_engine_t *engine,
+    ngx_http_agents_run_t *run);
 
 
 ngx_http_agents_engine_t *
@@ -131,6 +74,7 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
     engine->claim_at = ngx_current_msec + NGX_HTTP_AGENTS_CLAIM_EVERY;
     engine->expire_at = ngx_current_msec + NGX_HTTP_AGENTS_EXPIRE_EVERY;
     engine->stops_at = ngx_current_msec + NGX_HTTP_AGENTS_STOPS_EVERY;
+    engine->strays_at = ngx_current_msec + NGX_HTTP_AGENTS_STRAYS_EVERY;
 
     engine->tick.handler = ngx_http_agents_engine_tick;
     engine->tick.data = engine;
@@ -210,6 +154,7 @@ ngx_http_agents_engine_join(ngx_http_agents_engine_t *engine,
                                          run->node.str.len);
 
     ngx_rbtree_insert(&engine->ids, &run->node.node);
+    run->listed = 1;
 
     ngx_http_agents_slots_add(engine->conf.slots, NGX_HTTP_AGENTS_GAUGE_RUNS,
                               1);
@@ -223,7 +168,7 @@ ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,
     ngx_queue_remove(&run->queue);
     engine->active--;
 
-    ngx_rbtree_delete(&engine->ids, &run->node.node);
+    ngx_http_agents_engine_unlist(engine, run);
 
     if (run->to_cancel) {
         ngx_queue_remove(&run->cancelling);
@@ -234,19 +179,67 @@ ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,
 }
 
 
+static void
+ngx_http_agents_engine_unlist(ngx_http_agents_engine_t *engine,
+    ngx_http_agents_run_t *run)
+{
+    if (run->listed) {
+        ngx_rbtree_delete(&engine->ids, &run->node.node);
+        run->listed = 0;
+    }
+}
+
+
+static ngx_http_agents_run_t *
+ngx_http_agents_engine_find(ngx_http_agents_engine_t *engine, const char *id)
+{
+    ngx_str_t        name;
+    ngx_str_node_t  *node;
+
+    name.data = (u_char *) id;
+    name.len = ngx_strlen(id);
+
+    node = ngx_str_rbtree_lookup(&engine->ids, &name,
+                                 ngx_crc32_short(name.data, name.len));
+    if (node == NULL) {
+        return NULL;
+    }
+
+    return (ngx_http_agents_run_t *)
+               ((u_char *) node - offsetof(ngx_http_agents_run_t, node));
+}
+
+
 void
 ngx_http_agents_engine_start(ngx_http_agents_engine_t *engine,
     const ngx_http_agents_settings_t *settings,
     const ngx_http_agents_run_key_t *key)
 {
+    ngx_http_agents_run_t  *run;
+
+    run = ngx_http_agents_engine_find(engine, key->id);
+
+    if (run != NULL) {
+
+        if (run->key.epoch >= key->epoch) {
+            return;
+        }
+
+        /* it was taken from us while we slept, and has come back */
+
+        ngx_http_agents_engine_unlist(engine, run);
+        ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_FORGET, NULL, NULL);
+    }
+
     if (ngx_http_agents_run_start(engine, settings, key) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, engine->conf.log, 0,
                       "no memory to start the agents run %s", key->id);
+        ngx_http_agents_engine_stray(engine);
     }
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_agents_engine_due(ngx_msec_t at)
 {
     return (ngx_msec_int_t) (ngx_current_msec - at) >= 0;
@@ -260,6 +253,12 @@ ngx_http_agents_engine_tick(ngx_event_t *ev)
 
     if (engine->tick_at != 0) {
         ngx_http_agents_engine_measure(engine);
+    }
+
+    if (!engine->renewing && !engine->released
+        && ngx_http_agents_engine_due(engine->renew_at))
+    {
+        ngx_http_agents_engine_renew(engine);
     }
 
     if (ngx_exiting) {
@@ -276,16 +275,15 @@ ngx_http_agents_engine_tick(ngx_event_t *ev)
         {
             ngx_http_agents_engine_expire(engine);
         }
+
+        if (!engine->looking && ngx_http_agents_engine_due(engine->strays_at))
+        {
+            ngx_http_agents_engine_strays(engine);
+        }
     }
 
     if (engine->active != 0 && ngx_http_agents_engine_due(engine->stops_at)) {
         ngx_http_agents_engine_stops(engine);
-    }
-
-    if (!engine->renewing && !engine->released
-        && ngx_http_agents_engine_due(engine->renew_at))
-    {
-        ngx_http_agents_engine_renew(engine);
     }
 
     engine->tick_at = ngx_current_msec + NGX_HTTP_AGENTS_TICK;
@@ -308,6 +306,10 @@ ngx_http_agents_engine_measure(ngx_http_agents_engine_t *engine)
     conf = &engine->conf;
 
     late = (ngx_msec_int_t) (ngx_current_msec - engine->tick_at);
+
+    if (late > (ngx_msec_int_t) conf->lease / 3) {
+        ngx_http_agents_engine_late(engine);
+    }
 
     ngx_http_agents_metrics_observe(conf->metrics,
                                     NGX_HTTP_AGENTS_METRIC_LOOP_LAG,
@@ -377,190 +379,6 @@ ngx_http_agents_engine_drain(ngx_http_agents_engine_t *engine)
     /* the worker stays as long as something of it is on its way */
 
     engine->tick.cancelable = engine->released;
-}
-
-
-static void
-ngx_http_agents_engine_renew(ngx_http_agents_engine_t *engine)
-{
-    ngx_http_agents_db_batch_t  *batch;
-
-    engine->renew_at = ngx_current_msec + NGX_HTTP_AGENTS_TICK;
-
-    batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_WRITE,
-                                     ngx_http_agents_engine_renew_done,
-                                     engine);
-    if (batch == NULL) {
-        return;
-    }
-
-    ngx_http_agents_leases_renew(batch, engine->worker, engine->conf.lease);
-
-    engine->renewing = 1;
-    ngx_http_agents_db_submit(engine->conf.db, batch);
-}
-
-
-/* A renewal that failed is tried again at the next tick. */
-
-static void
-ngx_http_agents_engine_renew_done(ngx_http_agents_db_batch_t *batch,
-    void *data)
-{
-    ngx_http_agents_engine_t *engine = data;
-
-    ngx_uint_t  renewed;
-
-    engine->renewing = 0;
-
-    renewed = (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK);
-
-    ngx_http_agents_metrics_add(engine->conf.metrics,
-                                NGX_HTTP_AGENTS_METRIC_RENEWALS, 1,
-                                renewed ? "ok" : "failed", NULL, NULL);
-
-    if (renewed) {
-        engine->leased = 1;
-        engine->renew_at = ngx_current_msec + engine->conf.lease / 3;
-    }
-
-    ngx_http_agents_db_batch_free(batch);
-}
-
-
-static void
-ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
-{
-    ngx_uint_t                        i;
-    ngx_http_agents_settings_t      **apis;
-    ngx_http_agents_db_batch_t       *batch;
-    ngx_http_agents_engine_claim_t   *claim;
-
-    engine->claim_at = ngx_current_msec + NGX_HTTP_AGENTS_CLAIM_EVERY;
-
-    apis = engine->conf.apis->elts;
-
-    for (i = 0; i < engine->conf.apis->nelts; i++) {
-
-        claim = ngx_calloc(sizeof(ngx_http_agents_engine_claim_t),
-                           engine->conf.log);
-        if (claim == NULL) {
-            return;
-        }
-
-        claim->engine = engine;
-        claim->settings = apis[i];
-
-        batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_WRITE,
-                                         ngx_http_agents_engine_claim_done,
-                                         claim);
-        if (batch == NULL) {
-            ngx_free(claim);
-            return;
-        }
-
-        ngx_http_agents_leases_claim(batch, engine->worker,
-                                     (char *) apis[i]->name.data,
-                                     NGX_HTTP_AGENTS_CLAIM_MAX);
-
-        engine->claims++;
-        ngx_http_agents_db_submit(engine->conf.db, batch);
-    }
-}
-
-
-static void
-ngx_http_agents_engine_claim_done(ngx_http_agents_db_batch_t *batch,
-    void *data)
-{
-    ngx_http_agents_engine_claim_t *claim = data;
-
-    size_t                      i, n;
-    ngx_http_agents_claim_t     row;
-    ngx_http_agents_engine_t   *engine;
-    ngx_http_agents_run_key_t   key;
-
-    engine = claim->engine;
-
-    engine->claims--;
-
-    n = 0;
-
-    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK) {
-        n = ngx_http_agents_db_rows(batch, 0);
-    }
-
-    ngx_http_agents_metrics_add(engine->conf.metrics,
-                                NGX_HTTP_AGENTS_METRIC_RUNS_CLAIMED, n, NULL,
-                                NULL, NULL);
-
-    for (i = 0; i < n; i++) {
-        ngx_http_agents_leases_read(batch, 0, i, &row);
-
-        key.owner.company = row.company_id.data;
-        key.owner.user = row.user_id.data;
-        key.id = row.id.data;
-        key.conversation = row.conversation_id.data;
-        key.epoch = row.epoch;
-
-        ngx_log_error(NGX_LOG_NOTICE, engine->conf.log, 0,
-                      "taking over the agents run %s", key.id);
-
-        ngx_http_agents_engine_start(engine, claim->settings, &key);
-    }
-
-    if (n == NGX_HTTP_AGENTS_CLAIM_MAX) {
-        engine->claim_at = ngx_current_msec;
-    }
-
-    ngx_http_agents_db_batch_free(batch);
-    ngx_free(claim);
-}
-
-
-static void
-ngx_http_agents_engine_expire(ngx_http_agents_engine_t *engine)
-{
-    ngx_http_agents_db_batch_t  *batch;
-
-    engine->expire_at = ngx_current_msec + NGX_HTTP_AGENTS_EXPIRE_EVERY;
-
-    batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_WRITE,
-                                     ngx_http_agents_engine_expire_done,
-                                     engine);
-    if (batch == NULL) {
-        return;
-    }
-
-    ngx_http_agents_leases_expire(batch, NGX_HTTP_AGENTS_EXPIRE_MAX);
-
-    engine->expiring = 1;
-    ngx_http_agents_db_submit(engine->conf.db, batch);
-}
-
-
-static void
-ngx_http_agents_engine_expire_done(ngx_http_agents_db_batch_t *batch,
-    void *data)
-{
-    ngx_http_agents_engine_t *engine = data;
-
-    engine->expiring = 0;
-
-    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK
-        && ngx_http_agents_db_changes(batch, 0) != 0)
-    {
-        ngx_log_error(NGX_LOG_NOTICE, engine->conf.log, 0,
-                      "%L agents runs had an owner whose lease has ended",
-                      ngx_http_agents_db_changes(batch, 0));
-        ngx_http_agents_metrics_add(engine->conf.metrics,
-                                    NGX_HTTP_AGENTS_METRIC_RUNS_EXPIRED,
-                                    ngx_http_agents_db_changes(batch, 0), NULL,
-                                    NULL, NULL);
-        engine->claim_at = ngx_current_msec;
-    }
-
-    ngx_http_agents_db_batch_free(batch);
 }
 
 
@@ -640,23 +458,11 @@ ngx_http_agents_engine_stops_done(ngx_http_agents_db_batch_t *batch,
 static void
 ngx_http_agents_engine_stop(ngx_http_agents_engine_t *engine, const char *id)
 {
-    ngx_str_t               name;
-    ngx_str_node_t         *node;
     ngx_http_agents_run_t  *run;
 
-    name.data = (u_char *) id;
-    name.len = ngx_strlen(id);
+    run = ngx_http_agents_engine_find(engine, id);
 
-    node = ngx_str_rbtree_lookup(&engine->ids, &name,
-                                 ngx_crc32_short(name.data, name.len));
-    if (node == NULL) {
-        return;
-    }
-
-    run = (ngx_http_agents_run_t *)
-              ((u_char *) node - offsetof(ngx_http_agents_run_t, node));
-
-    if (run->to_cancel) {
+    if (run == NULL || run->to_cancel) {
         return;
     }
 
@@ -739,40 +545,4 @@ ngx_http_agents_engine_stopped_done(ngx_http_agents_db_batch_t *batch,
         engine->ask_again = 0;
         ngx_http_agents_engine_stops(engine);
     }
-}
-
-
-static void
-ngx_http_agents_engine_release(ngx_http_agents_engine_t *engine)
-{
-    ngx_http_agents_db_batch_t  *batch;
-
-    batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_WRITE,
-                                     ngx_http_agents_engine_release_done,
-                                     engine);
-    if (batch == NULL) {
-        engine->released = 1;
-        return;
-    }
-
-    ngx_http_agents_leases_release(batch, engine->worker);
-
-    engine->releasing = 1;
-    ngx_http_agents_db_submit(engine->conf.db, batch);
-}
-
-
-static void
-ngx_http_agents_engine_release_done(ngx_http_agents_db_batch_t *batch,
-    void *data)
-{
-    ngx_http_agents_engine_t *engine = data;
-
-    /* without the store the lease ends by itself */
-
-    engine->releasing = 0;
-    engine->released = 1;
-    engine->tick.cancelable = 1;
-
-    ngx_http_agents_db_batch_free(batch);
 }

@@ -73,8 +73,9 @@ const char *ngx_http_agents_engine_worker(ngx_http_agents_engine_t *engine);
 
 /*
  * Starts a run that was inserted with this worker as its owner, or that this
- * worker has claimed.  All strings are copied.  Without memory the run is
- * left to the store: it is claimed again later.
+ * worker has claimed.  All strings are copied.  One that is here already, by
+ * the same epoch, goes on.  Without memory the run is left to the store: the
+ * engine comes upon it again later.
  */
 void ngx_http_agents_engine_start(ngx_http_agents_engine_t *engine,
     const ngx_http_agents_settings_t *settings,

@@ -129,6 +129,7 @@ struct ngx_http_agents_run_s {
     ngx_http_agents_run_stop_e         stop;
     const char                        *stop_incident;
     const char                        *stop_why;
+    unsigned                           listed:1;    /* in the engine's ids */
     unsigned                           to_cancel:1; /* in the engine's line */
     unsigned                           cancelled:1; /* while it was loading */
 };
@@ -230,12 +231,14 @@ ngx_int_t ngx_http_agents_run_written(ngx_http_agents_run_t *run,
 void ngx_http_agents_run_job_written(ngx_http_agents_run_t *run);
 
 
-/* Of the engine, for its runs. */
+/* Of the engine, for its runs.  stray: a run may be left in the store as this
+ * worker's, without being here. */
 
 const ngx_http_agents_engine_conf_t *ngx_http_agents_engine_conf(
     ngx_http_agents_engine_t *engine);
 ngx_uint_t ngx_http_agents_engine_draining(ngx_http_agents_engine_t *engine);
 ngx_queue_t *ngx_http_agents_engine_titles(ngx_http_agents_engine_t *engine);
+void ngx_http_agents_engine_stray(ngx_http_agents_engine_t *engine);
 void ngx_http_agents_engine_join(ngx_http_agents_engine_t *engine,
     ngx_http_agents_run_t *run);
 void ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,

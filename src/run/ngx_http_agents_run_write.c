@@ -541,6 +541,7 @@ ngx_http_agents_run_give_up(ngx_http_agents_run_t *run)
     batch = ngx_http_agents_run_batch(run, ngx_http_agents_run_give_up_done,
                                       run, NULL);
     if (batch == NULL) {
+        ngx_http_agents_engine_stray(run->engine);
         ngx_http_agents_run_destroy(run);
         return;
     }
@@ -550,13 +551,18 @@ ngx_http_agents_run_give_up(ngx_http_agents_run_t *run)
 }
 
 
-/* Should it have failed: the worker's lease ends, and others see it then. */
+/* Should it have failed: this worker finds it again, unless it is to exit; then
+ * its lease ends, and others do. */
 
 static void
 ngx_http_agents_run_give_up_done(ngx_http_agents_db_batch_t *batch,
     void *data)
 {
     ngx_http_agents_run_t *run = data;
+
+    if (ngx_http_agents_db_status(batch) != NGX_HTTP_AGENTS_DB_OK) {
+        ngx_http_agents_engine_stray(run->engine);
+    }
 
     ngx_http_agents_db_batch_free(batch);
     ngx_http_agents_run_destroy(run);

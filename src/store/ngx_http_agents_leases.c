@@ -47,10 +47,22 @@ static const ngx_http_agents_db_query_t
     " WHERE" NGX_HTTP_AGENTS_RUN_GUARD
 };
 
+static const ngx_http_agents_db_query_t  ngx_http_agents_leases_owned_query = {
+    "leases_owned",
+
+    "SELECT company_id, user_id, id, conversation_id, epoch, takeovers, api"
+    " FROM agents_runs"
+    " WHERE owner = {worker} AND finished_at IS NULL AND id > {after}"
+    " ORDER BY id LIMIT {limit:int}"
+};
+
 /*
  * Where the oldest run would be taken over for the second time since its last
  * step, it is taken alone: it may be what brings workers down, and no other
  * run should be counted with it.
+ *
+ * No worker takes more than its share of what is there, and a little more: the
+ * others are about to look, too.
  *
  * The rows are picked by a query of their own, which runs once: in a nested
  * loop it would lock more than its limit.
@@ -64,19 +76,27 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_leases_claim_query = {
     " WHERE api = {api} AND owner IS NULL AND finished_at IS NULL"
     " ORDER BY created_at, id LIMIT 1),"
 
+    " share AS MATERIALIZED"
+    " (SELECT (SELECT COUNT(*) FROM agents_runs"
+    " WHERE api = {api} AND owner IS NULL AND finished_at IS NULL)"
+    " / (SELECT COUNT(*) + 1 FROM agents_workers"
+    " WHERE lease_until > {now} AND id <> {worker}) + 4 AS n),"
+
     " picked AS MATERIALIZED"
     " (SELECT company_id, user_id, id FROM agents_runs"
     " WHERE api = {api} AND owner IS NULL AND finished_at IS NULL"
     " AND CASE WHEN (SELECT takeovers FROM oldest) = 1"
     " THEN id = (SELECT id FROM oldest) ELSE takeovers <> 1 END"
-    " ORDER BY created_at, id LIMIT {limit:int} {skip_locked})"
+    " ORDER BY created_at, id"
+    " LIMIT (SELECT CASE WHEN n < {limit:int} THEN n ELSE {limit:int} END"
+    " FROM share) {skip_locked})"
 
     " UPDATE agents_runs"
     " SET owner = {worker}, epoch = epoch + 1, takeovers = takeovers + 1"
     " WHERE (company_id, user_id, id) IN"
     " (SELECT company_id, user_id, id FROM picked)"
     " AND owner IS NULL AND finished_at IS NULL"
-    " RETURNING company_id, user_id, id, conversation_id, epoch, takeovers"
+    " RETURNING company_id, user_id, id, conversation_id, epoch, takeovers, api"
 };
 
 static const ngx_http_agents_db_query_t  ngx_http_agents_leases_expire_query =
@@ -169,6 +189,17 @@ ngx_http_agents_leases_release_run(ngx_http_agents_db_batch_t *batch,
 
 
 void
+ngx_http_agents_leases_owned(ngx_http_agents_db_batch_t *batch,
+    const char *worker, const char *after, int64_t limit)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_leases_owned_query);
+    ngx_http_agents_db_cstr(batch, "worker", worker);
+    ngx_http_agents_db_cstr(batch, "after", after);
+    ngx_http_agents_db_int(batch, "limit", limit);
+}
+
+
+void
 ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
     const char *worker, const char *api, int64_t limit)
 {
@@ -225,4 +256,5 @@ ngx_http_agents_leases_read(const ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_store_text(batch, statement, row, 3, &c->conversation_id);
     c->epoch = ngx_http_agents_db_get_int(batch, statement, row, 4);
     c->takeovers = ngx_http_agents_db_get_int(batch, statement, row, 5);
+    ngx_http_agents_store_text(batch, statement, row, 6, &c->api);
 }

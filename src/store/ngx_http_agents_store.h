@@ -378,9 +378,15 @@ void ngx_http_agents_leases_release(ngx_http_agents_db_batch_t *batch,
 void ngx_http_agents_leases_release_run(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_run_key_t *key);
 
+/* SELECT of the worker's runs behind the one with this id ("": all), by id:
+ * what leases_read reads. */
+void ngx_http_agents_leases_owned(ngx_http_agents_db_batch_t *batch,
+    const char *worker, const char *after, int64_t limit);
+
 /*
  * UPDATE ... RETURNING: up to "limit" runs of "api" that no one owns become
- * this worker's, with a new epoch and one more takeover, the oldest first.
+ * this worker's, with a new epoch and one more takeover, the oldest first; of
+ * many no more than its share, by the number of live workers, and four.
  * If the oldest has been taken over once since its last step, it comes alone;
  * the others come with the next claim.
  */
@@ -413,10 +419,55 @@ typedef struct {
     ngx_http_agents_text_t   conversation_id;
     int64_t                  epoch;
     int64_t                  takeovers;
+    ngx_http_agents_text_t   api;
 } ngx_http_agents_claim_t;
 
 void ngx_http_agents_leases_read(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row, ngx_http_agents_claim_t *claim);
+
+
+/* ---- for an operator (ngx_http_agents_runs_find.c, _purge.c) ---- */
+
+/*
+ * SELECT of the newest runs, of any owner: a company, user or status that is
+ * NULL is any.  It reads them all unless the company is given.
+ */
+void ngx_http_agents_runs_recent(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *status, int64_t limit);
+
+/* Fills what it selected: keys, status, owner, error_type, times, counts. */
+void ngx_http_agents_runs_read_recent(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_run_record_t *run);
+
+/* SELECT of a run's company and user: one row or none.  It reads all keys. */
+void ngx_http_agents_runs_find(ngx_http_agents_db_batch_t *batch,
+    const char *id);
+
+typedef struct {
+    int64_t  conversations;
+    int64_t  runs;
+    int64_t  messages;          /* parts of them */
+} ngx_http_agents_purged_t;
+
+/*
+ * SELECT of the conversations behind this key, by key: company, user, id, and
+ * in column 3 whether it has no active run and its last change was "age"
+ * milliseconds ago or more.
+ */
+void ngx_http_agents_purge_slice(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *after, int64_t age,
+    int64_t limit);
+
+/*
+ * Three DELETEs for each such conversation of a slice's result, from *row on,
+ * which moves; at most "limit" conversations: how many.  One that is no longer
+ * idle stays.  count adds up what they have deleted.
+ */
+size_t ngx_http_agents_purge_add(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_db_batch_t *slice, size_t *row, int64_t age,
+    size_t limit);
+void ngx_http_agents_purge_count(const ngx_http_agents_db_batch_t *batch,
+    size_t n, ngx_http_agents_purged_t *purged);
 
 
 /* ---- tokens (ngx_http_agents_tokens.c) ---- */

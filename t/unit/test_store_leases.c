@@ -306,6 +306,65 @@ test_count(void)
 }
 
 
+/* Many runs of a dead worker are not one worker's; what is its own it finds. */
+
+static void
+test_share(void)
+{
+    int                             i;
+    size_t                          n, all;
+    uuid_t                          conv, id, second, third;
+    ngx_http_agents_claim_t         claim;
+    ngx_http_agents_conversation_t  c;
+
+    new_uuid(worker);
+    new_uuid(api);
+    new_uuid(second);
+    new_uuid(third);
+
+    renew(worker, -1);
+    renew(second, 60000);
+    renew(third, 60000);
+
+    for (i = 0; i < 16; i++) {
+        conversation(conv, &c);
+        new_uuid(id);
+        insert(conv, id, id, 0, 0, NULL);
+    }
+
+    begin(READ);
+    ngx_http_agents_leases_owned(b, worker, "", 10);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 10,
+         "a slice of a worker's runs");
+    ngx_http_agents_leases_read(b, 0, 9, &claim);
+    unit(claim.epoch == 1 && claim.takeovers == 0
+         && strcmp(claim.company_id.data, alice.company) == 0
+         && strcmp(claim.user_id.data, alice.user) == 0
+         && strcmp(claim.api.data, api) == 0, "each with its key and its api");
+
+    snprintf(id, sizeof(id), "%s", claim.id.data);
+    begin(READ);
+    ngx_http_agents_leases_owned(b, worker, id, 10);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 6, "and the rest");
+
+    expire();
+
+    n = claim_runs(second, 64, &claim);
+    unit(n >= 4 && n <= 12, "a claim leaves some for the others");
+
+    for (all = n; n != 0; all += n) {
+        n = claim_runs(third, 64, &claim);
+    }
+
+    unit(all == 16, "and in the end all are taken");
+
+    begin(READ);
+    ngx_http_agents_leases_owned(b, worker, "", 10);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 0,
+         "who lost them has none");
+}
+
+
 static void
 test_tokens(void)
 {
@@ -373,6 +432,7 @@ main(void)
     test_leases();
     test_cancel();
     test_count();
+    test_share();
     test_tokens();
 
     close_store();

@@ -76,6 +76,12 @@ const char *agentsctl_options_value(const agentsctl_t *ctl, const char *name);
 const agentsctl_given_t *agentsctl_options_given(const agentsctl_t *ctl,
     const char *name);
 
+/*
+ * Milliseconds of a number with s, m, h or d; of NULL 0.  0, or -1: it has said
+ * what is wrong.
+ */
+int agentsctl_options_time(const char *text, int64_t *ms);
+
 /* "agentsctl: " and a message to stderr. */
 void agentsctl_error(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
@@ -89,6 +95,10 @@ int agentsctl_batch(agentsctl_t *ctl, ngx_http_agents_db_batch_t *batch,
 
 int agentsctl_check(agentsctl_t *ctl);
 int agentsctl_migrate(agentsctl_t *ctl);
+int agentsctl_purge(agentsctl_t *ctl);
+int agentsctl_runs_cancel(agentsctl_t *ctl);
+int agentsctl_runs_list(agentsctl_t *ctl);
+int agentsctl_runs_show(agentsctl_t *ctl);
 int agentsctl_schema_normalize(agentsctl_t *ctl);
 int agentsctl_token_create(agentsctl_t *ctl);
 int agentsctl_token_list(agentsctl_t *ctl);

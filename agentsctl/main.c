@@ -37,6 +37,30 @@ static const agentsctl_command_t  agentsctl_commands[] = {
       { { NULL, NULL, 0 } },
       agentsctl_token_revoke, 0 },
 
+    { "runs", "list", NULL,
+      "list runs, the newest first: 50, unless told otherwise",
+      { { "--company", "COMPANY", 0 },
+        { "--user", "USER", 0 },
+        { "--status", "STATUS", 0 },
+        { "--limit", "N", 0 },
+        { "--json", NULL, 0 } },
+      agentsctl_runs_list, 0 },
+
+    { "runs", "show", "ID",
+      "print a run as JSON",
+      { { NULL, NULL, 0 } },
+      agentsctl_runs_show, 0 },
+
+    { "runs", "cancel", "ID",
+      "cancel a run, on whichever node it is",
+      { { NULL, NULL, 0 } },
+      agentsctl_runs_cancel, 0 },
+
+    { "purge", NULL, NULL,
+      "delete conversations in which nothing has happened for this long",
+      { { "--older-than", "TIME", 1 } },
+      agentsctl_purge, 0 },
+
     { "check", NULL, NULL,
       "read all of the store and say what is not as it has to be",
       { { NULL, NULL, 0 } },

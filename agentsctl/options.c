@@ -285,6 +285,49 @@ agentsctl_options_given(const agentsctl_t *ctl, const char *name)
 }
 
 
+int
+agentsctl_options_time(const char *text, int64_t *ms)
+{
+    char       *end;
+    size_t      i;
+    long long   n;
+
+    static const struct {
+        const char  *unit;
+        int64_t      ms;
+    } units[] = {
+        { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 }
+    };
+
+    *ms = 0;
+
+    if (text == NULL) {
+        return 0;
+    }
+
+    if (text[0] >= '0' && text[0] <= '9') {
+        n = strtoll(text, &end, 10);
+
+        for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+
+            /* a thousand years are enough */
+
+            if (strcmp(end, units[i].unit) == 0 && n > 0
+                && n <= 1000 * 366 * (86400000 / units[i].ms))
+            {
+                *ms = n * units[i].ms;
+                return 0;
+            }
+        }
+    }
+
+    agentsctl_error("\"%s\" is no time: it is a number with s, m, h or d, "
+                    "such as 30d", text);
+
+    return -1;
+}
+
+
 static void
 agentsctl_options_usage(const agentsctl_command_t *commands, FILE *out)
 {

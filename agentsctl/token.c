@@ -27,7 +27,6 @@
 static int agentsctl_token_random(char *token);
 static int agentsctl_token_permissions(const agentsctl_given_t *given,
     char *out, size_t size);
-static int agentsctl_token_expires(const char *text, int64_t *ms);
 static int agentsctl_token_owner(const agentsctl_t *ctl,
     ngx_http_agents_owner_t *owner);
 static void agentsctl_token_table(const ngx_http_agents_db_batch_t *batch);
@@ -58,8 +57,8 @@ agentsctl_token_create(agentsctl_t *ctl)
         || agentsctl_token_permissions(
                agentsctl_options_given(ctl, "--permission"), permissions,
                sizeof(permissions)) != 0
-        || agentsctl_token_expires(agentsctl_options_value(ctl, "--expires"),
-                                   &expires) != 0)
+        || agentsctl_options_time(agentsctl_options_value(ctl, "--expires"),
+                                  &expires) != 0)
     {
         return AGENTSCTL_USAGE;
     }
@@ -268,51 +267,6 @@ agentsctl_token_permissions(const agentsctl_given_t *given, char *out,
     }
 
     return 0;
-}
-
-
-/* A number with s, m, h or d; no "text" is 0: never. */
-
-static int
-agentsctl_token_expires(const char *text, int64_t *ms)
-{
-    char         *end;
-    size_t        i;
-    long long     n;
-
-    static const struct {
-        const char  *unit;
-        int64_t      ms;
-    } units[] = {
-        { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 }
-    };
-
-    *ms = 0;
-
-    if (text == NULL) {
-        return 0;
-    }
-
-    if (text[0] >= '0' && text[0] <= '9') {
-        n = strtoll(text, &end, 10);
-
-        for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-
-            /* a thousand years are enough */
-
-            if (strcmp(end, units[i].unit) == 0 && n > 0
-                && n <= 1000 * 366 * (86400000 / units[i].ms))
-            {
-                *ms = n * units[i].ms;
-                return 0;
-            }
-        }
-    }
-
-    agentsctl_error("\"%s\" is no time to expire: it is a number with s, m, h "
-                    "or d, such as 30d", text);
-
-    return -1;
 }
 
 

@@ -259,7 +259,7 @@ sub changed {
     my $old = $t->post("/agents/conversations/$other->{id}/runs", $known);
     is $t->finished($old->{json})->{status}, 'completed', 'a run of them';
     local @$t{qw(plane location)} = ('', 'agents_max_iterations 2;');
-    $t->reload or die "no reload\n";
+    $t->reload(gone => 1) or die "no reload\n";
     $t->wait_for(5, sub { $t->workers == 2 }) or die "old workers stay\n";
 
     my $answer = $t->post("/agents/conversations/$c->{id}/runs",

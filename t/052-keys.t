@@ -52,10 +52,8 @@ sub keys_of {
     for my $key (@keys) {
         if ($key ne $keys[0]) {
             key($t, $key);
-            $t->reload;
+            $t->reload(gone => 1);
         }
-
-        # the worker before may take a few more
 
         ok $t->wait_for(20, sub {
             $t->finished($t->run($t->conversation(name => 'named'), 'first'));

@@ -283,13 +283,16 @@ sub rss {
 }
 
 
+# True once there are new workers; with gone => 1 once the old ones have left,
+# who may take a few more requests.
 sub reload {
-    my ($self) = @_;
+    my ($self, %o) = @_;
     my %old = map { $_ => 1 } $self->workers;
     $self->write_conf;
     kill 'HUP', $self->pid;
-    return $self->wait_for(10, sub {
-        grep { !$old{$_} } $self->workers;
+    return $self->wait_for($o{gone} ? 30 : 10, sub {
+        my @new = grep { !$old{$_} } $self->workers;
+        return @new && !($o{gone} && grep { alive($_) } keys %old);
     });
 }
 

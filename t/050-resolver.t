@@ -6,12 +6,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
-use AgentsTest::Hosts;
+use AgentsTest::Dns;
 
-my $dns = AgentsTest::Hosts->new;
+my $dns = AgentsTest::Dns->start;
 my $t = AgentsTest->new(store => 'sqlite', workers => 1,
     provider => 'retries 0; connect_timeout 2s;',
-    http => 'resolver 127.0.0.1:' . $dns->port . ' ipv6=off;',
+    http => 'resolver ' . $dns->address . ' ipv6=off;',
     replace => { 'endpoint http://127.0.0.1:%MOCK%' =>
                  'endpoint http://model.invalid:%MOCK%' })->start;
 
@@ -21,24 +21,24 @@ my $run = answer();
 is $run->{error}{type}, 'AgentLoopInferenceFailed', 'a run before it is';
 like $run->{error}{message}, qr/host not found/, '    says so';
 
-$dns->set('model.invalid' => [ '127.0.0.1' ]);
+is_at('127.0.0.1');
 becomes('completed', 'it is found while nginx runs');
 
 # the connection to where it was is alive, and not used
-$dns->set('model.invalid' => [ '127.0.0.2' ]);
+is_at('127.0.0.2');
 becomes('failed', 'it moves');
 like answer()->{error}{message}, qr/could not be reached/,
    '    to where nobody listens';
 
-$dns->set('model.invalid' => [ '127.0.0.2', '127.0.0.1' ]);
+is_at('127.0.0.2', '127.0.0.1');
 becomes('completed', 'one address of two is enough');
 
-$dns->set('model.invalid' => undef);
+is_at();
 ok $t->wait_for(20, sub { $t->log =~ /the last addresses stay/ }),
    'a name that is gone is said';
 is answer()->{status}, 'completed', '    and its last addresses stay';
-my $asked = $dns->asked('model.invalid');
-ok $t->wait_for(20, sub { $dns->asked('model.invalid') > $asked }),
+my $asked = $dns->queries;
+ok $t->wait_for(20, sub { $dns->queries > $asked }),
    '    it is asked for again';
 is scalar(() = $t->log =~ /the last addresses stay/g), 1, '    and said once';
 
@@ -53,6 +53,14 @@ like $out, qr/host not found in "http:.*model\.invalid.*nginx\.conf:\d+/,
    '    by its name and line';
 
 done_testing;
+
+
+# Its addresses from now on, for a second each time; none: no such name.
+sub is_at {
+    my @records = map { [ A => $_ ] } @_;
+    $dns->set('model.invalid' => @records ? \@records : undef, ttl => 1);
+    return;
+}
 
 
 sub answer {

@@ -27,7 +27,7 @@ my $COLUMNS = 80;
 my $NGINX_FREE = qr{
     ^agentsctl/.*\.[ch]$
   | ^t/unit/[^/]+\.[ch]$
-  | ^src/base/ngx_http_agents_ (?! task\. )
+  | ^src/base/ngx_http_agents_ (?! (?: secret | task ) \. )
   | ^src/store/ngx_http_agents_ (?! db_nginx )
   | ^src/mcp/ngx_http_agents_ (?: address | url
                                 | mcp_(?: content | message | schema
@@ -55,6 +55,9 @@ my @DOORS = (
       qr{^src/store/ngx_http_agents_db_\w+\.c$|^t/unit/},
       'databases are used by the drivers alone' ],
 );
+
+# Layers call downwards only; two of one height do not know each other.
+my %LAYER = (base => 0, store => 1, model => 2, mcp => 2, run => 3, http => 4);
 
 # Tables that hold no user's data, or are found before the user is known.
 my %NO_OWNER = map { $_ => 1 } qw(agents_tokens agents_workers agents_schema
@@ -307,6 +310,37 @@ sub check_own_names {
     return map { $public{$_->[0]} || $_->[0] =~ /^(?:$re)(?:_|$)/ ? ()
                  : [ $_->[1], "$_->[0] does not begin with $own" ] }
            functions_of($text);
+}
+
+
+rule(
+    name  => 'layers',
+    files => qr{^src/.*\.[ch]$},
+    check => \&check_layers,
+    bad   => [ 'src/mcp/ngx_http_agents_x.c',
+               "#include \"ngx_http_agents_model.h\"\n" ],
+    good  => [ 'src/mcp/ngx_http_agents_x.c',
+               "#include \"ngx_http_agents_url.h\"\n"
+               . "#include \"ngx_http_agents_json.h\"\n" ],
+);
+
+
+sub check_layers {
+    my ($path, $text) = @_;
+    my %of = map { m{^src/(\w+)/(.+)$} ? ($2 => $1) : () } glob 'src/*/*.h';
+    my ($own) = $path =~ m{^src/(\w+)/};
+    my @found;
+
+    while ($text =~ /^#\s*include\s*"([^"]+)"/mg) {
+        my ($header, $before) = ($1, substr $text, 0, $-[0]);
+        my $layer = $of{$header};
+        next if !defined $layer || $layer eq $own
+                || $LAYER{$layer} < $LAYER{$own};
+        push @found, [ 1 + ($before =~ tr/\n//),
+                       "$own does not stand above $layer" ];
+    }
+
+    return @found;
 }
 
 

@@ -10,36 +10,41 @@ package AgentsTest::Dns;
 #     );
 #     "resolver " . $dns->address;      # 127.0.0.1:PORT
 #     my @seen = $dns->queries;         # 'mcp.test A', ... in order
+#     $dns->set('mcp.test' => [ [ A => '127.0.0.2' ] ], ttl => 1);
+#     $dns->set('mcp.test' => undef);   # no such name
 #
 # A name has its records, or a list of such lists: each question of a type
 # gets the next one, the last one stays.  A record is given for a question of
 # its type, a CNAME for any, with what follows it.  Other names do not exist.
-# The time to live is 0: nginx's resolver keeps it for the rest of the second.
+# The time to live is 0, unless it is set: nginx's resolver keeps such an answer
+# for the rest of the second.
 
 use strict;
 use warnings;
 use File::Temp ();
 use IO::Socket::INET;
+use JSON::PP ();
 use POSIX ();
 use Socket qw(AF_INET6 inet_aton inet_pton);
 
 my %TYPE = (A => 1, CNAME => 5, AAAA => 28);
 my %NAME = reverse %TYPE;
+my $JSON = JSON::PP->new->utf8->canonical;
 
 
 sub start {
     my ($class, %zone) = @_;
     my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
         LocalPort => 0, Proto => 'udp') or die "dns: $!\n";
-    my $log = File::Temp->new;
-    my $self = bless { port => $socket->sockport, log => $log, owner => $$ },
-               $class;
+    my $self = bless { port => $socket->sockport, owner => $$,
+                       dir => File::Temp->newdir }, $class;
+    $self->set($_ => $zone{$_}) for keys %zone;
     my $pid = fork;
     die "fork: $!\n" unless defined $pid;
 
     if ($pid == 0) {
         $SIG{TERM} = $SIG{INT} = sub { POSIX::_exit(0) };
-        eval { serve($socket, \%zone, "$log", getppid) };
+        eval { serve($socket, "$self->{dir}", getppid) };
         print STDERR "scripted DNS: $@" if $@;
         POSIX::_exit(1);
     }
@@ -48,12 +53,28 @@ sub start {
 }
 
 
+# The child reads a name's file at each question.
+sub set {
+    my ($self, $name, $records, %o) = @_;
+    my $path = "$self->{dir}/$name";
+    if (!$records) {
+        unlink $path;
+        return;
+    }
+    open my $out, '>', "$path.new" or die "$path: $!\n";
+    print $out $JSON->encode({ ttl => $o{ttl} || 0, records => $records });
+    close $out or die "$path: $!\n";
+    rename "$path.new", $path or die "$path: $!\n";
+    return;
+}
+
+
 sub address { return "127.0.0.1:$_[0]{port}" }
 
 
 sub queries {
     my ($self) = @_;
-    open my $in, '<', "$self->{log}" or die "dns: $!\n";
+    open my $in, '<', "$self->{dir}/=queries" or return;
     chomp(my @lines = <$in>);
     return @lines;
 }
@@ -70,9 +91,9 @@ sub DESTROY {
 
 
 sub serve {
-    my ($socket, $zone, $log, $parent) = @_;
+    my ($socket, $dir, $parent) = @_;
     my %asked;
-    open my $out, '>>', $log or die "$log: $!\n";
+    open my $out, '>>', "$dir/=queries" or die "$dir: $!\n";
     $out->autoflush(1);
 
     while (getppid == $parent) {
@@ -83,10 +104,18 @@ sub serve {
         next unless defined $from && length $query > 12;
         my ($name, $type, $question) = question($query);
         print $out "$name ", $NAME{$type} || $type, "\n";
-        $socket->send(answer($zone, $query, $name, $type, $question,
-                             \%asked), 0, $from);
+        $socket->send(answer(entry($dir, $name), $query, $name, $type,
+                             $question, \%asked), 0, $from);
     }
     return;
+}
+
+
+sub entry {
+    my ($dir, $name) = @_;
+    open my $in, '<', "$dir/$name" or return {};
+    local $/;
+    return $JSON->decode(<$in>);
 }
 
 
@@ -104,8 +133,8 @@ sub question {
 
 
 sub answer {
-    my ($zone, $query, $name, $type, $question, $asked) = @_;
-    my $records = $zone->{$name};
+    my ($entry, $query, $name, $type, $question, $asked) = @_;
+    my $records = $entry->{records};
 
     # 3: there is no such name
     return pack('a2 n5', $query, 0x8183, 1, 0, 0, 0) . $question
@@ -123,7 +152,8 @@ sub answer {
         my $data = $kind eq 'A' ? inet_aton($value)
                  : $kind eq 'AAAA' ? inet_pton(AF_INET6, $value)
                  : encoded($value);
-        push @said, $owner . pack 'n n N n/a*', $TYPE{$kind}, 1, 0, $data;
+        push @said, $owner . pack 'n n N n/a*', $TYPE{$kind}, 1,
+                              $entry->{ttl}, $data;
         $owner = encoded($value) if $kind eq 'CNAME';
     }
     return pack('a2 n5', $query, 0x8180, 1, scalar @said, 0, 0) . $question

@@ -339,6 +339,8 @@ statements_step(statements_t *s, ngx_http_agents_db_batch_t *batch,
 {
     ngx_http_agents_run_progress_t  progress;
 
+    memset(&progress, 0, sizeof(ngx_http_agents_run_progress_t));
+
     progress.iterations_used = s->run.iterations_used;
     progress.prompt_tokens = s->run.prompt_tokens;
     progress.completion_tokens = s->run.completion_tokens;

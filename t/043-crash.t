@@ -109,6 +109,46 @@ sub one {
 }
 
 
+# One that is asked to mend its answer when its worker dies, in its last
+# iteration: it is known to the next one what is wrong with it.
+sub mending {
+    my ($t) = @_;
+    my $c = $t->conversation(name => 'mending', max_iterations => 2,
+        output_format_schema => { type => 'object', properties => {
+            n => { type => 'integer', maximum => 9 } } });
+    my $run = $t->run($c, script({ text => '{"n": 4711}' },
+                                 { text => '{"n": 3}', delay => 2 }));
+    $t->wait_for(10, sub { mends($t) == 1 })
+        or die "it is not asked for anew\n";
+    return [ $c, $run ];
+}
+
+
+sub mends {
+    my ($t) = @_;
+    return scalar grep { $_->{body} =~ /does not match the required schema/ }
+                  @{$t->mock->requests('/v1/chat')};
+}
+
+
+sub is_mended {
+    my ($t, $started) = @_;
+    my ($c, $run) = @$started;
+    $run = $t->finished($run, 30);
+    is_deeply $run->{final_structured_output}, { n => 3 },
+       'an answer that was being mended is mended'
+        or diag explain $run->{error};
+    is $run->{iterations_used}, 2, 'within the budget';
+    is scalar @{$run->{submitted_inference_job_ids}}, 2, 'of two jobs';
+    is mends($t), 2, 'both workers asked for it alike';
+    is_deeply [ map { $_->{role} } @{$t->messages($c)} ],
+              [ qw(user assistant) ], 'the first one is in no message';
+    is $t->sql("SELECT COUNT(*) FROM agents_runs WHERE repair IS NOT NULL"), 0,
+       'nothing of it is kept';
+    return;
+}
+
+
 # The model is told when nobody knows what became of a call; what can be
 # repeated without harm is.
 sub in_flight {
@@ -126,6 +166,7 @@ sub in_flight {
         my $live = $t->get("/agents/runs/$run->{id}")->{json}{live}{messages};
         return @$live == 2; });
     ok $seen, 'one call has its result, two are on their way';
+    my $mending = mending($t);
     kill_workers($t, $t->workers);
 
     $run = $t->finished($run, 30);
@@ -143,17 +184,21 @@ sub in_flight {
         for grep { ($_->{json}{method} || '') eq 'tools/call' }
             @{$t->mock->requests('/mcp')};
     is_deeply \%calls, { slow => 1, add => 2, echo => 1 }, 'and no other';
+    is_mended($t, $mending);
     return;
 }
 
 
 sub all {
     my ($t) = @_;
+    $t->mock->forget;
+    my $mending = mending($t);
     my @started = start_runs($t, @SCRIPT);
     sleep 0.2;
     kill_workers($t, $t->pid, $t->workers);
     unlink $t->prefix . '/nginx.pid';
     $t->start;
     all_end($t, 10, @started);
+    is_mended($t, $mending);
     return;
 }

@@ -45,6 +45,7 @@ ngx_http_agents_loop_free(ngx_http_agents_loop_t *loop)
     json_decref(loop->tools);
     json_decref(loop->repair);
 
+    free(loop->repair_text);
     free(loop->discovered);
     free(loop->parts);
     free(loop->system);

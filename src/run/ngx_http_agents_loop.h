@@ -109,7 +109,7 @@ typedef struct {
     int64_t                            max_iterations;
     json_t                            *job_ids;
     int64_t                            begun;       /* inferences */
-    ngx_http_agents_run_progress_t     progress;    /* but for job_ids */
+    ngx_http_agents_run_progress_t     progress;    /* but for texts */
 
     /* what the model saw and said, this run's turns last */
     json_t                            *messages;
@@ -118,7 +118,7 @@ typedef struct {
     unsigned                           named:1;     /* the conversation was */
     unsigned                           loaded:1;
     unsigned                           payload_written:1;
-    unsigned                           replied:1;   /* a reply is a turn */
+    unsigned                           replied:1;   /* as tool_choice asks */
     unsigned                           resuming:1;  /* from a journal */
 
     /* tools: discovered[i] belongs to mcp_servers[i] */
@@ -136,8 +136,10 @@ typedef struct {
     size_t                             ncalls;
     unsigned                           turn_live:1;
 
-    /* asked once more: messages of this prompt alone */
+    /* asked once more: messages of this prompt alone, and their text */
     json_t                            *repair;
+    char                              *repair_text;
+    size_t                             repair_len;
     unsigned                           asked_again:1;
 
     /* to be written with the next batch */

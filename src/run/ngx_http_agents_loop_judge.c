@@ -47,6 +47,7 @@ static int ngx_http_agents_loop_structured_blocks(json_t *blocks,
     const char *json);
 static void ngx_http_agents_loop_repair(ngx_http_agents_loop_t *loop,
     json_t *blocks, const char *why);
+static void ngx_http_agents_loop_repaired(ngx_http_agents_loop_t *loop);
 static void ngx_http_agents_loop_text(const json_t *blocks,
     ngx_http_agents_buf_t *text);
 
@@ -498,9 +499,7 @@ ngx_http_agents_loop_calls(ngx_http_agents_loop_t *loop, json_t *blocks)
 {
     int  mcp, caller;
 
-    json_decref(loop->repair);
-    loop->repair = NULL;
-
+    ngx_http_agents_loop_repaired(loop);
     ngx_http_agents_loop_classify(loop, blocks);
 
     mcp = ngx_http_agents_loop_has_call(loop, NGX_HTTP_AGENTS_CALL_MCP);
@@ -726,9 +725,23 @@ ngx_http_agents_loop_repair(ngx_http_agents_loop_t *loop, json_t *blocks,
                              "type", "text", "text",
                              text.failed ? "Reply with valid JSON alone."
                                          : text.data);
-    loop->failed |= (loop->repair == NULL);
+    loop->repair_text = ngx_http_agents_json_text(loop->repair,
+                                                  &loop->repair_len);
+    loop->failed |= (loop->repair_text == NULL);
 
     ngx_http_agents_buf_free(&text);
+}
+
+
+static void
+ngx_http_agents_loop_repaired(ngx_http_agents_loop_t *loop)
+{
+    json_decref(loop->repair);
+    free(loop->repair_text);
+
+    loop->repair = NULL;
+    loop->repair_text = NULL;
+    loop->repair_len = 0;
 }
 
 

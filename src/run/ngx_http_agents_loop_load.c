@@ -16,6 +16,8 @@ static int ngx_http_agents_loop_load_run(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_run_record_t *run);
 static int ngx_http_agents_loop_load_messages(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_db_batch_t *batch);
+static int ngx_http_agents_loop_load_repair(ngx_http_agents_loop_t *loop,
+    const ngx_http_agents_db_batch_t *batch);
 static json_t *ngx_http_agents_loop_load_part(
     const ngx_http_agents_message_t *part);
 static json_t *ngx_http_agents_loop_payload_message(const json_t *payload);
@@ -58,7 +60,9 @@ ngx_http_agents_loop_load(ngx_http_agents_loop_t *loop,
         loop->system_len = conversation.system_prompt.len;
     }
 
-    if (ngx_http_agents_loop_load_messages(loop, batch) == -1) {
+    if (ngx_http_agents_loop_load_messages(loop, batch) == -1
+        || ngx_http_agents_loop_load_repair(loop, batch) == -1)
+    {
         return -1;
     }
 
@@ -200,6 +204,29 @@ ngx_http_agents_loop_load_messages(ngx_http_agents_loop_t *loop,
     }
 
     return 0;
+}
+
+
+/* The reply that is to be mended was one, though it is no turn. */
+
+static int
+ngx_http_agents_loop_load_repair(ngx_http_agents_loop_t *loop,
+    const ngx_http_agents_db_batch_t *batch)
+{
+    ngx_http_agents_text_t  text;
+
+    ngx_http_agents_runs_read_repair(batch, 0, &text);
+
+    if (text.data == NULL) {
+        return 0;
+    }
+
+    loop->repair = ngx_http_agents_json_load(text.data, text.len);
+    loop->repair_text = strndup(text.data, text.len);
+    loop->repair_len = text.len;
+    loop->replied = 1;
+
+    return (json_is_array(loop->repair) && loop->repair_text != NULL) ? 0 : -1;
 }
 
 

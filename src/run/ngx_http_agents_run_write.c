@@ -181,6 +181,11 @@ ngx_http_agents_run_add_step(ngx_http_agents_run_t *run,
     progress.job_ids.data = text ? text : "[]";
     progress.job_ids.len = text ? len : 2;
 
+    if (run->loop.status == NULL) {
+        progress.repair.data = run->loop.repair_text;
+        progress.repair.len = run->loop.repair_len;
+    }
+
     ngx_http_agents_runs_step(batch, &run->key, &progress);
 
     free(text);

@@ -93,6 +93,9 @@ enum {
     NGX_HTTP_AGENTS_RUN_LIVE_CREATED_AT
 };
 
+/* Of runs_load alone, in their place. */
+#define NGX_HTTP_AGENTS_RUN_REPAIR  NGX_HTTP_AGENTS_RUN_LIVE_SEQUENCE_NO
+
 
 /* Where a record's texts and numbers come from. */
 
@@ -306,7 +309,8 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_load_run_query =
 {
     "runs_load_run",
 
-    "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev"
+    "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev,"
+    " agents_runs.repair"
     " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
     " WHERE agents_runs.company_id = {company}"
     " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
@@ -549,4 +553,13 @@ ngx_http_agents_runs_load(ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_db_add(batch, &ngx_http_agents_runs_load_messages_query);
     ngx_http_agents_store_owner(batch, &key->owner);
     ngx_http_agents_db_cstr(batch, "conversation", key->conversation);
+}
+
+
+void
+ngx_http_agents_runs_read_repair(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, ngx_http_agents_text_t *repair)
+{
+    ngx_http_agents_store_text(batch, statement, 0, NGX_HTTP_AGENTS_RUN_REPAIR,
+                               repair);
 }

@@ -28,7 +28,7 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_step_query = {
     " total_tokens = {total_tokens:int},"
     " cache_read_tokens = {cache_read_tokens:int},"
     " cache_write_tokens = {cache_write_tokens:int},"
-    " job_ids = {job_ids}"
+    " job_ids = {job_ids}, repair = {repair}"
     " WHERE" NGX_HTTP_AGENTS_RUN_GUARD
 };
 
@@ -151,6 +151,7 @@ ngx_http_agents_runs_step(ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_db_int(batch, "cache_read_tokens", p->cache_read_tokens);
     ngx_http_agents_db_int(batch, "cache_write_tokens", p->cache_write_tokens);
     ngx_http_agents_store_bind(batch, "job_ids", &p->job_ids);
+    ngx_http_agents_store_bind(batch, "repair", &p->repair);
 }
 
 

@@ -291,6 +291,10 @@ typedef struct {
 void ngx_http_agents_runs_load(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_run_key_t *key);
 
+/* Of the first of them: the last step's "repair". */
+void ngx_http_agents_runs_read_repair(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, ngx_http_agents_text_t *repair);
+
 /* SELECT: a row if the run's conversation has no name and no other run. */
 void ngx_http_agents_conversations_untitled(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_run_key_t *key);
@@ -317,6 +321,9 @@ typedef struct {
     int64_t                  cache_read_tokens;
     int64_t                  cache_write_tokens;
     ngx_http_agents_text_t   job_ids;
+    ngx_http_agents_text_t   repair;            /* what a reply that does not
+                                                   do is asked for anew with;
+                                                   all zero: nothing is */
 } ngx_http_agents_run_progress_t;
 
 /*

@@ -244,6 +244,53 @@ test_changed(void)
 }
 
 
+/* What a reply is to be mended with is there until the next step. */
+
+static void
+test_repair(void)
+{
+    uuid_t                          id, conv;
+    ngx_http_agents_text_t          repair;
+    ngx_http_agents_run_key_t       k;
+    ngx_http_agents_conversation_t  c;
+    ngx_http_agents_run_progress_t  p;
+
+    conversation(conv, &c);
+    new_uuid(id);
+    insert(conv, id, id, 0, 0, NULL);
+    k = key(id, conv, 1);
+
+    memset(&p, 0, sizeof(p));
+    p.iterations_used = 1;
+    p.job_ids = text("[\"a\",\"b\"]");
+    p.repair = text("[\"mend\"]");
+
+    begin(WRITE);
+    ngx_http_agents_runs_step(b, &k, &p);
+    unit(end() == 0, "a step with something to mend");
+
+    begin(READ);
+    ngx_http_agents_runs_load(b, &k);
+    unit(end() == 0, "it is loaded");
+    ngx_http_agents_runs_read_repair(b, 0, &repair);
+    unit_text(repair.data, "[\"mend\"]", "with it");
+
+    begin(WRITE);
+    add_step(&k, 2);
+    unit(end() == 0, "another step");
+
+    begin(READ);
+    ngx_http_agents_runs_load(b, &k);
+    unit(end() == 0, "it is loaded again");
+    ngx_http_agents_runs_read_repair(b, 0, &repair);
+    unit(repair.data == NULL, "without");
+
+    begin(WRITE);
+    add_finish(&k, "failed", 0);
+    unit(end() == 0, "the run ends");
+}
+
+
 static void
 test_live(uuid_t conv, uuid_t id, ngx_http_agents_run_key_t *k)
 {
@@ -737,6 +784,7 @@ main(void)
     test_conversations();
     test_rename();
     test_insert();
+    test_repair();
     test_journal();
     test_resume();
     test_changed();

@@ -59,6 +59,11 @@ static ngx_conf_num_bounds_t  ngx_http_agents_runs_bounds = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_agents_worker_bounds = {
+    ngx_conf_check_num_bounds, 1, 10000000
+};
+
+
 static ngx_command_t  ngx_http_agents_commands[] = {
 
     { ngx_string("agents_store"),
@@ -95,6 +100,27 @@ static ngx_command_t  ngx_http_agents_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_agents_main_conf_t, drain_timeout),
       (void *) &ngx_http_agents_directives_drain },
+
+    { ngx_string("agents_max_requests"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_agents_main_conf_t, max_requests),
+      &ngx_http_agents_worker_bounds },
+
+    { ngx_string("agents_max_runs"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_agents_main_conf_t, max_runs),
+      &ngx_http_agents_worker_bounds },
+
+    { ngx_string("agents_max_bodies"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_agents_main_conf_t, max_bodies),
+      (void *) &ngx_http_agents_directives_size },
 
     { ngx_string("agents_docs_url"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -379,6 +405,9 @@ ngx_http_agents_create_main_conf(ngx_conf_t *cf)
 
     amcf->lease = NGX_CONF_UNSET_MSEC;
     amcf->drain_timeout = NGX_CONF_UNSET_MSEC;
+    amcf->max_requests = NGX_CONF_UNSET;
+    amcf->max_runs = NGX_CONF_UNSET;
+    amcf->max_bodies = NGX_CONF_UNSET_SIZE;
 
     return amcf;
 }
@@ -391,6 +420,9 @@ ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_msec_value(amcf->lease, 30000);
     ngx_conf_init_msec_value(amcf->drain_timeout, 10000);
+    ngx_conf_init_value(amcf->max_requests, 16384);
+    ngx_conf_init_value(amcf->max_runs, 20000);
+    ngx_conf_init_size_value(amcf->max_bodies, 256 * 1024 * 1024);
 
     if (amcf->pool_name.len == 0) {
         ngx_str_set(&amcf->pool_name, "default");
@@ -641,6 +673,7 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
     engine.apis = amcf->apis;
     engine.lease = amcf->lease;
     engine.drain_timeout = amcf->drain_timeout;
+    engine.max_runs = amcf->max_runs;
     engine.log = cycle->log;
 
     worker->engine = ngx_http_agents_engine_create(&engine);

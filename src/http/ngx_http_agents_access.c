@@ -8,6 +8,7 @@
 #include "ngx_http_agents_receive.h"
 #include "ngx_http_agents_reply.h"
 #include "ngx_http_agents_routes.h"
+#include "ngx_http_agents_wait.h"
 
 
 static ngx_int_t ngx_http_agents_access_admit(ngx_http_request_t *r,
@@ -109,7 +110,7 @@ ngx_http_agents_access_route(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
     rc = ngx_http_agents_routes_find(r, ctx, allow);
 
     if (rc == NGX_ERROR) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     if (rc == NGX_DECLINED) {
@@ -130,9 +131,17 @@ ngx_http_agents_access_route(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
         return ngx_http_agents_reply_refuse(r, &refusal);
     }
 
-    ctx->state = (ctx->route->permission == NGX_HTTP_AGENTS_PERMISSION_NONE)
-                 ? NGX_HTTP_AGENTS_ACCESS_RECEIVE
-                 : NGX_HTTP_AGENTS_ACCESS_AUTHENTICATE;
+    if (ctx->route->permission == NGX_HTTP_AGENTS_PERMISSION_NONE) {
+        ctx->state = NGX_HTTP_AGENTS_ACCESS_RECEIVE;
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_agents_wait_full(r)) {
+        return ngx_http_agents_reply_overloaded(r, "More requests are under "
+                                                "way than this server takes.");
+    }
+
+    ctx->state = NGX_HTTP_AGENTS_ACCESS_AUTHENTICATE;
 
     return NGX_AGAIN;
 }

@@ -43,7 +43,7 @@ ngx_http_agents_api_cancel(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
                                        ngx_http_agents_api_cancel_gone,
                                        amcf->worker->wake);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_agents_runs_cancel(batch, &ctx->owner, (char *) ctx->id.data);

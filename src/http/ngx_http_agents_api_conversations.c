@@ -118,12 +118,12 @@ ngx_http_agents_api_conversations_create(ngx_http_request_t *r,
     body = ctx->body;
 
     if (ngx_http_agents_ident_uuid(id) != 0) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     defaults = ngx_http_agents_json_text(body->defaults, &len);
     if (defaults == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     rc = ngx_http_agents_api_conversations_insert(r, ctx, id, defaults, len);
@@ -149,7 +149,7 @@ ngx_http_agents_api_conversations_insert(ngx_http_request_t *r,
                                      ngx_http_agents_api_conversations_created,
                                      NULL, NULL);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     name.data = body->name;
@@ -195,7 +195,7 @@ ngx_http_agents_api_conversations_created(ngx_http_request_t *r,
 
     rc = (rc == NGX_OK)
          ? ngx_http_agents_api_conversations_reply(r, NGX_HTTP_CREATED, batch)
-         : NGX_HTTP_INTERNAL_SERVER_ERROR;
+         : NGX_HTTP_SERVICE_UNAVAILABLE;
 
     ngx_http_agents_db_batch_free(batch);
 
@@ -255,7 +255,7 @@ ngx_http_agents_api_conversations_get(ngx_http_request_t *r,
                                        ngx_http_agents_api_conversations_found,
                                        NULL, NULL);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_agents_conversations_get(batch, &ctx->owner,
@@ -329,7 +329,7 @@ ngx_http_agents_api_conversations_change(ngx_http_request_t *r,
                                        ngx_http_agents_api_conversations_seen,
                                        NULL, NULL);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_agents_conversations_get(batch, &ctx->owner,
@@ -400,7 +400,7 @@ ngx_http_agents_api_conversations_rename(ngx_http_request_t *r,
                                      ngx_http_agents_api_conversations_renamed,
                                      NULL, NULL);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     name.data = change->name;

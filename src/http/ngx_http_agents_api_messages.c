@@ -78,13 +78,13 @@ ngx_http_agents_api_messages_list(ngx_http_request_t *r,
 
     m = ngx_pcalloc(r->pool, sizeof(ngx_http_agents_api_messages_t));
     if (m == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     m->output = ngx_http_agents_output_create(r,
                                          ngx_http_agents_api_messages_read, m);
     if (m->output == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     m->since = query[0].value;
@@ -134,7 +134,7 @@ ngx_http_agents_api_messages_read(ngx_http_request_t *r, void *data)
                                        : ngx_http_agents_api_messages_next,
                                        NULL, m);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     if (m->version == -1) {

@@ -35,6 +35,7 @@ typedef struct {
 } ngx_http_agents_api_runs_poll_t;
 
 
+static ngx_uint_t ngx_http_agents_api_runs_full(ngx_http_request_t *r);
 static ngx_http_agents_api_runs_poll_t *ngx_http_agents_api_runs_poll(
     ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx, ngx_msec_t wait);
 static void ngx_http_agents_api_runs_poll_cleanup(void *data);
@@ -76,13 +77,34 @@ ngx_http_agents_api_runs_get(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
     poll = NULL;
 
     if (query[0].value != 0 && !ngx_exiting) {
+
+        if (ngx_http_agents_api_runs_full(r)) {
+            return ngx_http_agents_reply_overloaded(r, "More requests wait for "
+                                                    "a change than this server "
+                                                    "takes.");
+        }
+
         poll = ngx_http_agents_api_runs_poll(r, ctx, query[0].value * 1000);
         if (poll == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_HTTP_SERVICE_UNAVAILABLE;
         }
     }
 
     return ngx_http_agents_api_runs_read(r, poll);
+}
+
+
+/* Those that wait for long leave a quarter to those that do not. */
+
+static ngx_uint_t
+ngx_http_agents_api_runs_full(ngx_http_request_t *r)
+{
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+    return ngx_http_agents_watch_waiting(amcf->worker->watch)
+           >= (ngx_uint_t) amcf->max_requests - amcf->max_requests / 4;
 }
 
 
@@ -179,7 +201,7 @@ ngx_http_agents_api_runs_read(ngx_http_request_t *r,
                                        ngx_http_agents_api_runs_found, NULL,
                                        poll);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     if (poll != NULL) {
@@ -256,7 +278,7 @@ ngx_http_agents_api_runs_reply(ngx_http_request_t *r,
     ngx_http_agents_watch_seen(&poll->waiter, run.rev, run.name_rev);
 
     return ngx_http_agents_wait_idle(r, ngx_http_agents_api_runs_again, poll)
-           == NGX_OK ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;
+           == NGX_OK ? NGX_DONE : NGX_HTTP_SERVICE_UNAVAILABLE;
 }
 
 

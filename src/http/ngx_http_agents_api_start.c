@@ -92,7 +92,7 @@ ngx_http_agents_api_start(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
 
     start = ngx_http_agents_start_create(r, ctx);
     if (start == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     return ngx_http_agents_api_start_read(r, start);
@@ -126,7 +126,7 @@ ngx_http_agents_api_start_read(ngx_http_request_t *r,
                                        ngx_http_agents_api_start_gone, start);
     if (batch == NULL) {
         return ngx_http_agents_api_start_end(start,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
+                                             NGX_HTTP_SERVICE_UNAVAILABLE);
     }
 
     ngx_http_agents_start_add_state(start, batch);
@@ -236,7 +236,7 @@ ngx_http_agents_api_start_known(ngx_http_request_t *r,
                                        NULL, NULL);
     if (batch == NULL) {
         return ngx_http_agents_api_start_end(start,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
+                                             NGX_HTTP_SERVICE_UNAVAILABLE);
     }
 
     ngx_http_agents_runs_get(batch, &start->owner, run.id.data);
@@ -292,7 +292,7 @@ ngx_http_agents_api_start_calls(ngx_http_request_t *r,
                                        ngx_http_agents_api_start_gone, start);
     if (batch == NULL) {
         return ngx_http_agents_api_start_end(start,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
+                                             NGX_HTTP_SERVICE_UNAVAILABLE);
     }
 
     ngx_http_agents_start_add_calls(start, batch);
@@ -335,7 +335,7 @@ ngx_http_agents_api_start_check(ngx_http_request_t *r,
         != NGX_OK)
     {
         return ngx_http_agents_api_start_end(start,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
+                                             NGX_HTTP_SERVICE_UNAVAILABLE);
     }
 
     return NGX_DONE;
@@ -371,6 +371,12 @@ ngx_http_agents_api_start_checked(ngx_http_request_t *r,
         return ngx_http_agents_api_start_end(start, rc);
     }
 
+    if (ngx_http_agents_engine_full(start->worker->engine)) {
+        rc = ngx_http_agents_reply_overloaded(r, "More runs are under way than "
+                                              "this server takes.");
+        return ngx_http_agents_api_start_end(start, rc);
+    }
+
     return ngx_http_agents_api_start_write(r, start);
 }
 
@@ -393,7 +399,7 @@ ngx_http_agents_api_start_write(ngx_http_request_t *r,
                                        start);
     if (batch == NULL) {
         return ngx_http_agents_api_start_end(start,
-                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
+                                             NGX_HTTP_SERVICE_UNAVAILABLE);
     }
 
     ngx_http_agents_start_add_insert(start, batch);
@@ -516,7 +522,7 @@ ngx_http_agents_api_start_replay_done(ngx_http_request_t *r,
                                             sizeof("true") - 1)
                != NGX_OK)
     {
-        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        rc = NGX_HTTP_SERVICE_UNAVAILABLE;
 
     } else {
         ngx_http_agents_runs_read(batch, 0, 0, &run);
@@ -546,7 +552,7 @@ ngx_http_agents_api_start_accept(ngx_http_request_t *r,
                                      last - location)
         != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_agents_buf_init(&buf);

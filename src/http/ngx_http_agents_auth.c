@@ -235,7 +235,7 @@ ngx_http_agents_auth_token(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
     }
 
     if (ngx_http_agents_ident_sha256(sha256, token.data, token.len) != 0) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     entry = ngx_http_agents_auth_entry(r, sha256);
@@ -307,7 +307,7 @@ ngx_http_agents_auth_find(ngx_http_request_t *r, const char *sha256)
 
     copy = ngx_pnalloc(r->pool, NGX_HTTP_AGENTS_SHA256_LEN + 1);
     if (copy == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_memcpy(copy, sha256, NGX_HTTP_AGENTS_SHA256_LEN + 1);
@@ -315,7 +315,7 @@ ngx_http_agents_auth_find(ngx_http_request_t *r, const char *sha256)
     batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_POINT,
                                        ngx_http_agents_auth_found, NULL, copy);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
@@ -388,7 +388,7 @@ ngx_http_agents_auth_accept(ngx_http_request_t *r, const char *sha256,
                                    strlen(identity->user))
         != NGX_AGAIN)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_agents_auth_remember(r, sha256, identity);
@@ -488,7 +488,7 @@ ngx_http_agents_auth_variables(ngx_http_request_t *r,
         || ngx_http_complex_value(r, alcf->auth_permissions, &permissions)
            != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     /* a variable may have been filled by the client */
@@ -519,7 +519,7 @@ ngx_http_agents_auth_owner(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
 
     p = ngx_pnalloc(r->pool, company_len + user_len + 2);
     if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ctx->owner.company = (char *) p;

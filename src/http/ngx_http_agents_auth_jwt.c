@@ -221,7 +221,7 @@ ngx_http_agents_auth_jwt_verify(ngx_http_request_t *r, const ngx_str_t *token,
     task = ngx_calloc(sizeof(ngx_http_agents_auth_jwt_task_t) + token->len,
                       r->connection->log);
     if (task == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     task->rules = alcf->auth_jwt;
@@ -237,7 +237,7 @@ ngx_http_agents_auth_jwt_verify(ngx_http_request_t *r, const ngx_str_t *token,
         != NGX_OK)
     {
         ngx_free(task);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
@@ -280,7 +280,7 @@ ngx_http_agents_auth_jwt_done(ngx_http_request_t *r,
         rc = ngx_http_agents_auth_invalid(r, task->why);
 
     } else {
-        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        rc = NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_agents_auth_jwt_gone(batch, task);

@@ -73,7 +73,7 @@ ngx_http_agents_errors_handler(ngx_http_request_t *r)
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_agents_ctx_t));
     if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_set_ctx(r, ctx, ngx_http_agents_module);
@@ -95,7 +95,7 @@ ngx_http_agents_errors_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_agents_reply_header(r, "Vary", "Accept", 6) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_agents_errors_weights(r, &json, &html);

@@ -469,13 +469,13 @@ ngx_http_agents_errors_page_send(ngx_http_request_t *r,
 
     if (buf->failed) {
         ngx_http_agents_buf_free(buf);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     b = ngx_create_temp_buf(r->pool, buf->len);
     if (b == NULL) {
         ngx_http_agents_buf_free(buf);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     b->last = ngx_cpymem(b->last, buf->data, buf->len);

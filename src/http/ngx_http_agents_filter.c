@@ -90,6 +90,14 @@ ngx_http_agents_filter_replace(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    /* no memory, for one */
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && ngx_http_agents_reply_header(r, "Retry-After", "1", 1) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
 
     entry = ngx_http_agents_problem_status(status);

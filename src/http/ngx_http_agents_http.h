@@ -28,6 +28,14 @@
 
 typedef struct ngx_http_agents_token_cache_s  ngx_http_agents_token_cache_t;
 
+/* What a worker's requests have under way; kept by ..._wait.c. */
+typedef struct {
+    ngx_uint_t                      requests;   /* that wait, also those whose
+                                                   client has gone */
+    size_t                          bodies;     /* bytes of their bodies */
+} ngx_http_agents_load_t;
+
+
 /* A worker's own: made in process init, in its main configuration. */
 typedef struct {
     ngx_http_agents_zone_t         *zone;
@@ -38,6 +46,7 @@ typedef struct {
     ngx_http_agents_watch_t        *watch;
     ngx_http_agents_engine_t       *engine;
     ngx_http_agents_token_cache_t  *tokens;     /* verified, for 10 s */
+    ngx_http_agents_load_t          load;
 } ngx_http_agents_worker_t;
 
 
@@ -51,6 +60,9 @@ typedef struct {
     ngx_thread_pool_t              *pool;       /* NULL: no agents_api */
     ngx_msec_t                      lease;
     ngx_msec_t                      drain_timeout;
+    ngx_int_t                       max_requests;   /* bounds of a worker */
+    ngx_int_t                       max_runs;
+    size_t                          max_bodies;     /* bytes */
     ngx_str_t                       docs_url;   /* no trailing slash; empty:
                                                    made from the request */
     ngx_flag_t                      errors;     /* there is an agents_errors */
@@ -122,13 +134,17 @@ typedef struct {
     void                           *data;       /* the route's handler's own */
     ngx_http_agents_wait_t         *wait;       /* what it waits for now */
     ngx_http_event_handler_pt       read;       /* nginx's reader of the body */
+    ngx_http_agents_load_t         *load;       /* where "watched" */
+    size_t                          held;       /* bytes of the body, counted
+                                                   there */
     ngx_str_t                       problem;    /* in place of nginx's page */
     /* for the log variables */
     ngx_str_t                       conversation_id;
     ngx_str_t                       run_id;
     ngx_str_t                       run_status;
     ngx_str_t                       error;      /* slug or incident */
-    unsigned                        watched:1;  /* its end clears "wait" */
+    unsigned                        watched:1;  /* its end clears "wait" and
+                                                   "held" */
     unsigned                        ours:1;     /* this response is our own */
     unsigned                        replaced:1; /* nginx's, made a problem */
     unsigned                        replaced_sent:1;

@@ -34,7 +34,7 @@ ngx_http_agents_log_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_agents_log_get(r) == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     return NGX_DECLINED;

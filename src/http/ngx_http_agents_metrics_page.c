@@ -83,7 +83,7 @@ ngx_http_agents_metrics_page_handler(ngx_http_request_t *r)
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_agents_ctx_t));
     if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_set_ctx(r, ctx, ngx_http_agents_module);

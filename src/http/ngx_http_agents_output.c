@@ -57,7 +57,7 @@ ngx_http_agents_output_send(ngx_http_request_t *r,
     ngx_int_t  rc;
 
     if (output->buf.failed) {
-        return output->begun ? NGX_ERROR : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return output->begun ? NGX_ERROR : NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     if (output->ended && !output->begun) {
@@ -69,7 +69,7 @@ ngx_http_agents_output_send(ngx_http_request_t *r,
 
         output->b = ngx_calloc_buf(r->pool);
         if (output->b == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
         rc = ngx_http_agents_reply_begin(r);
@@ -107,6 +107,16 @@ ngx_http_agents_output_slice(ngx_http_request_t *r,
     ngx_buf_t                 *b;
     ngx_chain_t                out;
     ngx_http_core_loc_conf_t  *clcf;
+
+    if (output->buf.len == 0 && !output->ended) {
+
+        /* a slice that ended within its first record: nginx takes no buffer
+         * that is empty */
+
+        rc = output->read(r, output->data);
+
+        return rc == NGX_DONE ? NGX_DONE : NGX_ERROR;
+    }
 
     b = output->b;
 

@@ -65,13 +65,13 @@ ngx_http_agents_page_list(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
 
     page = ngx_pcalloc(r->pool, sizeof(ngx_http_agents_page_t));
     if (page == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     page->output = ngx_http_agents_output_create(r, ngx_http_agents_page_read,
                                                  page);
     if (page->output == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     page->type = type;
@@ -104,7 +104,7 @@ ngx_http_agents_page_read(ngx_http_request_t *r, void *data)
                                              : ngx_http_agents_page_next,
                                        NULL, page);
     if (batch == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     page->slice.limit = ngx_min(page->expected - page->records,

@@ -443,6 +443,17 @@ const ngx_http_agents_problem_t  ngx_http_agents_problems[] = {
       "database lacks its tables.",
       NULL, NULL, NULL },
 
+    { "overloaded", "Overloaded", 503, NULL,
+      "The server has as much under way as it may have: requests, runs, or "
+      "bodies in memory. Nothing was changed; what was accepted before goes "
+      "on.",
+      "Send the request again as `Retry-After` says, and more slowly each "
+      "time; with the same `client_op_id` a run is never started twice.\n"
+      "The bounds are the operator's `agents_max_requests`, "
+      "`agents_max_runs` and `agents_max_bodies`.",
+      "More runs are under way than this server takes.",
+      NULL, NULL },
+
     { "service-unavailable", "Service Unavailable", 503, NULL,
       "The server cannot take this request now.",
       "Send the request again in a few seconds.",

@@ -38,6 +38,7 @@ typedef struct {
 } ngx_http_agents_receive_cleanup_t;
 
 
+static ngx_int_t ngx_http_agents_receive_refuse(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_agents_receive_is_json(ngx_http_request_t *r);
 static void ngx_http_agents_receive_read_handler(ngx_http_request_t *r);
 static void ngx_http_agents_receive_body_handler(ngx_http_request_t *r);
@@ -68,6 +69,10 @@ ngx_http_agents_receive_body(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
                                             NULL);
     }
 
+    if (!ngx_http_agents_wait_room(r, r->headers_in.content_length_n)) {
+        return ngx_http_agents_receive_refuse(r);
+    }
+
     ctx->state = NGX_HTTP_AGENTS_ACCESS_WAITING;
 
     r->request_body_in_single_buf = 1;
@@ -90,6 +95,15 @@ ngx_http_agents_receive_body(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_agents_receive_refuse(ngx_http_request_t *r)
+{
+    return ngx_http_agents_reply_overloaded(r, "The bodies of other requests "
+                                            "take all the memory that there "
+                                            "is for them.");
 }
 
 
@@ -157,6 +171,7 @@ ngx_http_agents_receive_read_handler(ngx_http_request_t *r)
 static void
 ngx_http_agents_receive_body_handler(ngx_http_request_t *r)
 {
+    ngx_int_t                   rc;
     ngx_http_agents_ctx_t      *ctx;
     ngx_http_agents_receive_t  *receive;
 
@@ -165,18 +180,23 @@ ngx_http_agents_receive_body_handler(ngx_http_request_t *r)
     receive = ngx_http_agents_receive_create(r, ctx);
 
     if (receive == NULL) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_finalize_request(r, NGX_HTTP_SERVICE_UNAVAILABLE);
         return;
     }
 
-    if (ngx_http_agents_receive_collect(r, receive) != NGX_OK
-        || ngx_http_agents_wait_task(r, ngx_http_agents_receive_work,
-                                     ngx_http_agents_receive_done,
-                                     ngx_http_agents_receive_gone, receive)
-           != NGX_OK)
-    {
+    rc = ngx_http_agents_receive_collect(r, receive);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_agents_wait_task(r, ngx_http_agents_receive_work,
+                                       ngx_http_agents_receive_done,
+                                       ngx_http_agents_receive_gone, receive);
+    }
+
+    if (rc != NGX_OK) {
         ngx_http_agents_receive_free(receive);
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_finalize_request(r, rc == NGX_BUSY
+                                     ? ngx_http_agents_receive_refuse(r)
+                                     : NGX_HTTP_SERVICE_UNAVAILABLE);
     }
 }
 
@@ -218,7 +238,7 @@ ngx_http_agents_receive_create(ngx_http_request_t *r,
 
 /*
  * Copies what is in memory, and makes a descriptor of its own for what is in
- * a file: both are gone when the client is.
+ * a file: both are gone when the client is.  NGX_BUSY: there is no room.
  */
 
 static ngx_int_t
@@ -227,6 +247,7 @@ ngx_http_agents_receive_collect(ngx_http_request_t *r,
 {
     size_t                            size;
     ngx_buf_t                        *b;
+    ngx_int_t                         rc;
     ngx_uint_t                        n;
     ngx_chain_t                      *cl, *bufs;
     ngx_http_agents_receive_piece_t  *piece;
@@ -239,6 +260,11 @@ ngx_http_agents_receive_collect(ngx_http_request_t *r,
     for (cl = bufs; cl; cl = cl->next) {
         size += ngx_buf_size(cl->buf);
         n += !ngx_buf_in_memory(cl->buf) && cl->buf->in_file;
+    }
+
+    rc = ngx_http_agents_wait_hold(r, size);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     receive->text = ngx_alloc(size + 1, r->connection->log);
@@ -380,7 +406,7 @@ ngx_http_agents_receive_keep(ngx_http_request_t *r,
     cln = ngx_pool_cleanup_add(r->pool,
                                sizeof(ngx_http_agents_receive_cleanup_t));
     if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     cln->handler = ngx_http_agents_receive_cleanup;

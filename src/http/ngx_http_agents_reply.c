@@ -46,7 +46,7 @@ ngx_http_agents_reply_begin(ngx_http_request_t *r)
     ngx_http_agents_ctx_t  *ctx;
 
     if (ngx_http_agents_reply_private(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
@@ -67,7 +67,7 @@ ngx_http_agents_reply_empty(ngx_http_request_t *r)
     ngx_http_agents_ctx_t  *ctx;
 
     if (ngx_http_agents_reply_private(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
@@ -94,7 +94,7 @@ ngx_http_agents_reply_options(ngx_http_request_t *r, const char *allow)
     if (ngx_http_agents_reply_header(r, "Allow", allow, ngx_strlen(allow))
         != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
@@ -153,7 +153,7 @@ ngx_http_agents_reply_refuse(ngx_http_request_t *r,
     ngx_http_agents_reply_note(r, entry, status, refusal->detail, 1);
 
     if (ngx_http_agents_reply_headers(r, refusal) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_http_agents_buf_init(&buf);
@@ -204,7 +204,7 @@ ngx_http_agents_reply_faults(ngx_http_request_t *r,
     ngx_http_agents_reply_refusal_t   refusal;
 
     if (faults->failed || faults->n == 0) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
@@ -240,7 +240,7 @@ ngx_http_agents_reply_faults(ngx_http_request_t *r,
 
     if (detail.failed) {
         ngx_http_agents_buf_free(&detail);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     refusal.detail = detail.data;
@@ -250,6 +250,21 @@ ngx_http_agents_reply_faults(ngx_http_request_t *r,
     ngx_http_agents_buf_free(&detail);
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_http_agents_reply_overloaded(ngx_http_request_t *r, const char *detail)
+{
+    ngx_http_agents_reply_refusal_t  refusal;
+
+    ngx_memzero(&refusal, sizeof(ngx_http_agents_reply_refusal_t));
+
+    refusal.slug = "overloaded";
+    refusal.detail = detail;
+    refusal.retry_after = 1;
+
+    return ngx_http_agents_reply_refuse(r, &refusal);
 }
 
 
@@ -293,13 +308,13 @@ ngx_http_agents_reply_send(ngx_http_request_t *r, ngx_uint_t status,
     data = ngx_http_agents_buf_take(buf, &len);
     if (data == NULL) {
         ngx_http_agents_buf_free(buf);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         ngx_free(data);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     cln->handler = ngx_http_agents_reply_cleanup;
@@ -307,7 +322,7 @@ ngx_http_agents_reply_send(ngx_http_request_t *r, ngx_uint_t status,
 
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     b->pos = (u_char *) data;
@@ -317,7 +332,7 @@ ngx_http_agents_reply_send(ngx_http_request_t *r, ngx_uint_t status,
     b->last_in_chain = 1;
 
     if (ngx_http_agents_reply_private(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
@@ -535,8 +550,8 @@ ngx_http_agents_reply_note(ngx_http_request_t *r,
 
     /* of other troubles nginx has told itself where it gives the answer */
 
-    level = (status == NGX_HTTP_INTERNAL_SERVER_ERROR
-             || (ours && status > NGX_HTTP_INTERNAL_SERVER_ERROR))
+    level = (status == NGX_HTTP_SERVICE_UNAVAILABLE
+             || (ours && status > NGX_HTTP_SERVICE_UNAVAILABLE))
             ? NGX_LOG_ERR : NGX_LOG_INFO;
 
     if (r->connection->log->log_level < level) {

@@ -87,10 +87,14 @@ ngx_int_t ngx_http_agents_reply_slug(ngx_http_request_t *r, const char *slug,
 
 /*
  * The faults of a body or of query parameters: 400, of the type of the first
- * that is not invalid-request.  500 if some were lost for want of memory.
+ * that is not invalid-request.  503 if some were lost for want of memory.
  */
 ngx_int_t ngx_http_agents_reply_faults(ngx_http_request_t *r,
     const ngx_http_agents_faults_t *faults);
+
+/* A bound of the worker's is reached: 503, to be tried again. */
+ngx_int_t ngx_http_agents_reply_overloaded(ngx_http_request_t *r,
+    const char *detail);
 
 /* For a batch that did not end as DB_OK. */
 ngx_int_t ngx_http_agents_reply_store(ngx_http_request_t *r,

@@ -23,7 +23,7 @@ ngx_http_agents_reply_json_etag(ngx_http_request_t *r,
                        != 0)
     {
         ngx_http_agents_buf_free(buf);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     /* a write's own conditions were judged before it was made */
@@ -42,7 +42,7 @@ ngx_http_agents_reply_json_etag(ngx_http_request_t *r,
     h = ngx_http_agents_reply_add(r, "ETag", etag, ngx_strlen(etag));
     if (h == NULL) {
         ngx_http_agents_buf_free(buf);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     /* where nginx's own filters look for it: gzip makes it a weak one */
@@ -102,7 +102,7 @@ ngx_http_agents_reply_etag_unmodified(ngx_http_request_t *r)
     ngx_http_agents_ctx_t  *ctx;
 
     if (ngx_http_agents_reply_private(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);

@@ -12,13 +12,19 @@ struct ngx_http_agents_wait_s {
     void                             *data;
     void                            (*work)(void *data, ngx_log_t *log);
     ngx_http_agents_task_t            task;
+    ngx_http_agents_load_t           *load;
+    size_t                            held;     /* in place of the request's,
+                                                   once that has ended */
     unsigned                          idle:1;   /* nothing is under way */
 };
 
 
+static ngx_int_t ngx_http_agents_wait_watched(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx);
 static ngx_http_agents_wait_t *ngx_http_agents_wait_create(
     ngx_http_request_t *r, ngx_http_agents_wait_handler_pt handler,
     ngx_http_agents_wait_gone_pt gone, void *data);
+static void ngx_http_agents_wait_free(ngx_http_agents_wait_t *wait);
 static void ngx_http_agents_wait_cleanup(void *data);
 static void ngx_http_agents_wait_watch(ngx_http_request_t *r);
 static void ngx_http_agents_wait_batch_done(ngx_http_agents_db_batch_t *batch,
@@ -27,6 +33,56 @@ static void ngx_http_agents_wait_task_work(void *data, ngx_log_t *log);
 static void ngx_http_agents_wait_task_done(void *data);
 static void ngx_http_agents_wait_end(ngx_http_agents_wait_t *wait,
     ngx_http_agents_db_batch_t *batch);
+
+
+ngx_uint_t
+ngx_http_agents_wait_full(ngx_http_request_t *r)
+{
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+    return amcf->worker->load.requests >= (ngx_uint_t) amcf->max_requests;
+}
+
+
+ngx_int_t
+ngx_http_agents_wait_hold(ngx_http_request_t *r, size_t size)
+{
+    ngx_http_agents_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
+
+    if (!ngx_http_agents_wait_room(r, size)) {
+        return NGX_BUSY;
+    }
+
+    if (ngx_http_agents_wait_watched(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->held += size;
+    ctx->load->bodies += size;
+
+    return NGX_OK;
+}
+
+
+/* A single body has room, however large it is. */
+
+ngx_uint_t
+ngx_http_agents_wait_room(ngx_http_request_t *r, off_t size)
+{
+    ngx_http_agents_load_t       *load;
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+    load = &amcf->worker->load;
+
+    return load->bodies == 0
+           || (load->bodies <= amcf->max_bodies
+               && size <= (off_t) (amcf->max_bodies - load->bodies));
+}
 
 
 ngx_http_agents_db_batch_t *
@@ -48,7 +104,7 @@ ngx_http_agents_wait_batch(ngx_http_request_t *r,
     if (batch == NULL) {
         ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
         ctx->wait = NULL;
-        ngx_free(wait);
+        ngx_http_agents_wait_free(wait);
     }
 
     return batch;
@@ -139,28 +195,13 @@ ngx_http_agents_wait_create(ngx_http_request_t *r,
     ngx_http_agents_wait_handler_pt handler,
     ngx_http_agents_wait_gone_pt gone, void *data)
 {
-    ngx_http_cleanup_t      *cln;
     ngx_http_agents_ctx_t   *ctx;
     ngx_http_agents_wait_t  *wait;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
 
-    if (!ctx->watched) {
-
-        /*
-         * a request's cleanup, not its pool's: it is called as soon as the
-         * request is terminated, and once for all that it will wait for
-         */
-
-        cln = ngx_http_cleanup_add(r, 0);
-        if (cln == NULL) {
-            return NULL;
-        }
-
-        cln->handler = ngx_http_agents_wait_cleanup;
-        cln->data = ctx;
-
-        ctx->watched = 1;
+    if (ngx_http_agents_wait_watched(r, ctx) != NGX_OK) {
+        return NULL;
     }
 
     wait = ngx_calloc(sizeof(ngx_http_agents_wait_t), r->connection->log);
@@ -172,10 +213,55 @@ ngx_http_agents_wait_create(ngx_http_request_t *r,
     wait->handler = handler;
     wait->gone = gone;
     wait->data = data;
+    wait->load = ctx->load;
+
+    wait->load->requests++;
 
     ctx->wait = wait;
 
     return wait;
+}
+
+
+/*
+ * A request's cleanup, not its pool's: it is called as soon as the request is
+ * terminated, and once for all that it will wait for.
+ */
+
+static ngx_int_t
+ngx_http_agents_wait_watched(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
+{
+    ngx_http_cleanup_t           *cln;
+    ngx_http_agents_main_conf_t  *amcf;
+
+    if (ctx->watched) {
+        return NGX_OK;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_agents_wait_cleanup;
+    cln->data = ctx;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+    ctx->load = &amcf->worker->load;
+    ctx->watched = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_agents_wait_free(ngx_http_agents_wait_t *wait)
+{
+    wait->load->requests--;
+    wait->load->bodies -= wait->held;
+
+    ngx_free(wait);
 }
 
 
@@ -184,17 +270,22 @@ ngx_http_agents_wait_cleanup(void *data)
 {
     ngx_http_agents_ctx_t *ctx = data;
 
-    if (ctx->wait == NULL) {
-        return;
-    }
+    if (ctx->wait == NULL || ctx->wait->idle) {
+        ctx->load->bodies -= ctx->held;
 
-    if (ctx->wait->idle) {
-        ngx_free(ctx->wait);
+        if (ctx->wait != NULL) {
+            ngx_http_agents_wait_free(ctx->wait);
+        }
 
     } else {
+
+        /* what is under way has a copy of the body still */
+
+        ctx->wait->held = ctx->held;
         ctx->wait->request = NULL;
     }
 
+    ctx->held = 0;
     ctx->wait = NULL;
 }
 
@@ -219,7 +310,7 @@ ngx_http_agents_wait_batch_done(ngx_http_agents_db_batch_t *batch, void *data)
 
     if (wait->request == NULL && wait->gone == NULL) {
         ngx_http_agents_db_batch_free(batch);
-        ngx_free(wait);
+        ngx_http_agents_wait_free(wait);
         return;
     }
 
@@ -262,7 +353,7 @@ ngx_http_agents_wait_end(ngx_http_agents_wait_t *wait,
     gone = wait->gone;
     data = wait->data;
 
-    ngx_free(wait);
+    ngx_http_agents_wait_free(wait);
 
     if (r == NULL) {
         gone(batch, data);

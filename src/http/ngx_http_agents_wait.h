@@ -39,6 +39,22 @@ typedef void (*ngx_http_agents_wait_gone_pt)(ngx_http_agents_db_batch_t *batch,
 
 
 /*
+ * Whether the worker has as many requests that wait as it may have: a new one
+ * is refused then.  Those under way are not asked.
+ */
+ngx_uint_t ngx_http_agents_wait_full(ngx_http_request_t *r);
+
+/*
+ * Counts the bytes of the request's body as held in memory, until the request
+ * has ended and so has what it waited for.  NGX_BUSY: there is no room for it
+ * beside those of other requests; NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_agents_wait_hold(ngx_http_request_t *r, size_t size);
+
+/* Whether "hold" would find room for it now. */
+ngx_uint_t ngx_http_agents_wait_room(ngx_http_request_t *r, off_t size);
+
+/*
  * A batch that the request will wait for: to be filled, and submitted.  NULL
  * without memory: neither callback is called then.
  */

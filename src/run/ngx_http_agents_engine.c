@@ -134,10 +134,34 @@ ngx_http_agents_engine_draining(ngx_http_agents_engine_t *engine)
 }
 
 
-ngx_queue_t *
-ngx_http_agents_engine_titles(ngx_http_agents_engine_t *engine)
+ngx_uint_t
+ngx_http_agents_engine_full(ngx_http_agents_engine_t *engine)
 {
-    return &engine->titles;
+    return engine->active >= engine->conf.max_runs;
+}
+
+
+ngx_int_t
+ngx_http_agents_engine_title_join(ngx_http_agents_engine_t *engine,
+    ngx_queue_t *title)
+{
+    if (engine->ntitles >= engine->conf.max_runs) {
+        return NGX_DECLINED;
+    }
+
+    ngx_queue_insert_tail(&engine->titles, title);
+    engine->ntitles++;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_agents_engine_title_leave(ngx_http_agents_engine_t *engine,
+    ngx_queue_t *title)
+{
+    ngx_queue_remove(title);
+    engine->ntitles--;
 }
 
 

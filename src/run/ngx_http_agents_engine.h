@@ -51,6 +51,7 @@ typedef struct {
     ngx_array_t                  *apis;     /* ngx_http_agents_settings_t * */
     ngx_msec_t                    lease;
     ngx_msec_t                    drain_timeout;
+    ngx_uint_t                    max_runs; /* and titles, as many again */
     ngx_log_t                    *log;
 } ngx_http_agents_engine_conf_t;
 
@@ -70,6 +71,10 @@ void ngx_http_agents_engine_destroy(ngx_http_agents_engine_t *engine);
 
 /* The worker's id, as runs carry it in "owner". */
 const char *ngx_http_agents_engine_worker(ngx_http_agents_engine_t *engine);
+
+/* Whether it has all the runs that it may have: a new one is refused, and none
+ * is claimed.  Those that are its own are started nevertheless. */
+ngx_uint_t ngx_http_agents_engine_full(ngx_http_agents_engine_t *engine);
 
 /*
  * Starts a run that was inserted with this worker as its owner, or that this

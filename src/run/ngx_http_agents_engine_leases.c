@@ -115,6 +115,13 @@ ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
 
     engine->claim_at = ngx_current_msec + NGX_HTTP_AGENTS_CLAIM_EVERY;
 
+    if (ngx_http_agents_engine_full(engine)) {
+
+        /* others take them, or this worker does, when some have ended */
+
+        return;
+    }
+
     apis = engine->conf.apis->elts;
 
     for (i = 0; i < engine->conf.apis->nelts; i++) {

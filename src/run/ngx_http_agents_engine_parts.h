@@ -33,6 +33,7 @@ struct ngx_http_agents_engine_s {
     ngx_rbtree_t                   ids;         /* of the same, by id */
     ngx_rbtree_node_t              sentinel;
     ngx_uint_t                     active;
+    ngx_uint_t                     ntitles;
     ngx_uint_t                     claims;      /* batches on their way */
     char                           stray[NGX_HTTP_AGENTS_UUID_LEN + 1];
                                                 /* where the look for strays

@@ -112,6 +112,8 @@ struct ngx_http_agents_run_s {
 
     ngx_http_agents_run_call_t        *calls;
     ngx_uint_t                         ncalls;
+    ngx_uint_t                         next_call;       /* to go out */
+    ngx_uint_t                         flying;          /* calls that have */
     ngx_uint_t                         unsent_calls;    /* result not sent to
                                                            the store */
     ngx_uint_t                         open_calls;      /* not stored */
@@ -232,12 +234,16 @@ void ngx_http_agents_run_job_written(ngx_http_agents_run_t *run);
 
 
 /* Of the engine, for its runs.  stray: a run may be left in the store as this
- * worker's, without being here. */
+ * worker's, without being here.  title_join: NGX_DECLINED if it has as many
+ * titles as it may have. */
 
 const ngx_http_agents_engine_conf_t *ngx_http_agents_engine_conf(
     ngx_http_agents_engine_t *engine);
 ngx_uint_t ngx_http_agents_engine_draining(ngx_http_agents_engine_t *engine);
-ngx_queue_t *ngx_http_agents_engine_titles(ngx_http_agents_engine_t *engine);
+ngx_int_t ngx_http_agents_engine_title_join(ngx_http_agents_engine_t *engine,
+    ngx_queue_t *title);
+void ngx_http_agents_engine_title_leave(ngx_http_agents_engine_t *engine,
+    ngx_queue_t *title);
 void ngx_http_agents_engine_stray(ngx_http_agents_engine_t *engine);
 void ngx_http_agents_engine_join(ngx_http_agents_engine_t *engine,
     ngx_http_agents_run_t *run);

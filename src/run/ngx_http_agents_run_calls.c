@@ -12,10 +12,16 @@
 #include "ngx_http_agents_run.h"
 
 
+/* Calls of one turn that are under way at a time: each has a connection. */
+#define NGX_HTTP_AGENTS_CALLS_MAX  64
+
+
 static void ngx_http_agents_run_owner(ngx_http_agents_run_t *run,
     ngx_http_agents_background_owner_t *owner);
 static void ngx_http_agents_run_discover_done(void *data,
     ngx_http_agents_mcp_discovery_t *discovery);
+static void ngx_http_agents_run_call_next(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc);
 static void ngx_http_agents_run_call_done(void *data,
     ngx_http_agents_mcp_result_t *result);
 static void ngx_http_agents_run_call_count(ngx_http_agents_run_call_t *rc,
@@ -196,6 +202,8 @@ ngx_http_agents_run_call(ngx_http_agents_run_t *run)
     }
 
     run->ncalls = loop->ncalls;
+    run->next_call = 0;
+    run->flying = 0;
 
     for (i = 0; i < loop->ncalls; i++) {
         call = &loop->calls[i];
@@ -220,27 +228,55 @@ ngx_http_agents_run_call(ngx_http_agents_run_t *run)
         return;
     }
 
-    for (i = 0; i < loop->ncalls; i++) {
-        call = &loop->calls[i];
-        rc = &run->calls[i];
+    ngx_http_agents_run_call_next(run);
+}
 
-        if (call->kind != NGX_HTTP_AGENTS_CALL_MCP || call->result != NULL) {
-            continue;
+
+/* Those that are not yet out, as many as may be. */
+
+static void
+ngx_http_agents_run_call_next(ngx_http_agents_run_t *run)
+{
+    ngx_http_agents_call_t  *call;
+
+    while (run->next_call < run->ncalls
+           && run->flying < NGX_HTTP_AGENTS_CALLS_MAX)
+    {
+        call = &run->loop.calls[run->next_call];
+
+        if (call->kind == NGX_HTTP_AGENTS_CALL_MCP && call->result == NULL) {
+            ngx_http_agents_run_call_send(&run->calls[run->next_call]);
         }
 
-        rc->since = ngx_current_msec;
-        rc->call = ngx_http_agents_mcp_call(run->servers[call->server].server,
-                                            call->tool, call->arguments,
-                                            run->settings->tool_timeout,
-                                            ngx_http_agents_run_call_done, rc);
-        if (rc->call == NULL) {
-            ngx_http_agents_run_call_count(rc, "failed");
-            rc->is_error = 1;
-            rc->content = json_pack("[{s:s, s:s}]", "type", "text", "text",
-                                    "The tool could not be called.");
-            ngx_http_agents_run_call_result(rc);
-        }
+        run->next_call++;
     }
+}
+
+
+static void
+ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc)
+{
+    ngx_http_agents_run_t   *run;
+    ngx_http_agents_call_t  *call;
+
+    run = rc->run;
+    call = &run->loop.calls[rc->index];
+
+    rc->since = ngx_current_msec;
+    rc->call = ngx_http_agents_mcp_call(run->servers[call->server].server,
+                                        call->tool, call->arguments,
+                                        run->settings->tool_timeout,
+                                        ngx_http_agents_run_call_done, rc);
+    if (rc->call != NULL) {
+        run->flying++;
+        return;
+    }
+
+    ngx_http_agents_run_call_count(rc, "failed");
+    rc->is_error = 1;
+    rc->content = json_pack("[{s:s, s:s}]", "type", "text", "text",
+                            "The tool could not be called.");
+    ngx_http_agents_run_call_result(rc);
 }
 
 
@@ -257,6 +293,9 @@ ngx_http_agents_run_call_done(void *data,
     ngx_http_agents_run_call_count(rc, result->failed ? "failed"
                                        : result->is_error ? "error" : "ok");
     ngx_http_agents_run_call_result(rc);
+
+    rc->run->flying--;
+    ngx_http_agents_run_call_next(rc->run);
 }
 
 
@@ -345,6 +384,7 @@ ngx_http_agents_run_calls_cancel(ngx_http_agents_run_t *run)
         if (run->calls[i].call != NULL) {
             ngx_http_agents_mcp_call_cancel(run->calls[i].call);
             run->calls[i].call = NULL;
+            run->flying--;
             ngx_http_agents_run_call_count(&run->calls[i], NULL);
         }
     }

@@ -92,13 +92,10 @@ ngx_http_agents_title_start(ngx_http_agents_run_t *run)
     }
 
     title = ngx_http_agents_title_create(run, text, len);
-    if (title == NULL) {
-        ngx_log_error(NGX_LOG_WARN, &run->log, 0,
-                      "no memory for a title of the conversation");
-        return;
-    }
 
-    ngx_http_agents_title_check(title);
+    if (title != NULL) {
+        ngx_http_agents_title_check(title);
+    }
 }
 
 
@@ -133,6 +130,18 @@ ngx_http_agents_title_create(ngx_http_agents_run_t *run, const char *text,
     ngx_memcpy(title->text, text, len);
     title->text_len = len;
 
+    if (ngx_http_agents_engine_title_join(run->engine, &title->queue)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_WARN, &run->log, 0,
+                      "no title for the agents conversation %s: too many are "
+                      "under way", run->key.conversation);
+        ngx_free(title->text);
+        ngx_free(title->names);
+        ngx_free(title);
+        return NULL;
+    }
+
     title->run = run;
     run->title = title;
 
@@ -160,9 +169,6 @@ ngx_http_agents_title_create(ngx_http_agents_run_t *run, const char *text,
 
     title->pass.enter = ngx_http_agents_title_infer;
     title->pass.data = title;
-
-    ngx_queue_insert_tail(ngx_http_agents_engine_titles(run->engine),
-                          &title->queue);
 
     return title;
 }
@@ -535,7 +541,7 @@ ngx_http_agents_title_cancel(ngx_http_agents_title_t *title)
 static void
 ngx_http_agents_title_free(ngx_http_agents_title_t *title)
 {
-    ngx_queue_remove(&title->queue);
+    ngx_http_agents_engine_title_leave(title->engine, &title->queue);
 
     if (title->run != NULL) {
         title->run->title = NULL;

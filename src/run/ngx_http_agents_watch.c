@@ -75,6 +75,13 @@ ngx_http_agents_watch_create(ngx_http_agents_wake_t *wake,
 }
 
 
+ngx_uint_t
+ngx_http_agents_watch_waiting(ngx_http_agents_watch_t *watch)
+{
+    return watch->waiting;
+}
+
+
 void
 ngx_http_agents_watch_join(ngx_http_agents_watch_t *watch,
     ngx_http_agents_watch_waiter_t *waiter)

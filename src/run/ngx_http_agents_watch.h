@@ -44,6 +44,9 @@ ngx_http_agents_watch_t *ngx_http_agents_watch_create(
     ngx_http_agents_wake_t *wake, ngx_http_agents_db_t *db, ngx_pool_t *pool,
     ngx_log_t *log);
 
+/* How many there are. */
+ngx_uint_t ngx_http_agents_watch_waiting(ngx_http_agents_watch_t *watch);
+
 /* Takes a waiter in, with owner, id and event set, before it reads the run. */
 void ngx_http_agents_watch_join(ngx_http_agents_watch_t *watch,
     ngx_http_agents_watch_waiter_t *waiter);

@@ -485,6 +485,32 @@ sub sql {
 }
 
 
+# Another process holds the store against writers until the handle that this
+# gives is closed: close $t->hold.
+sub hold {
+    my ($self) = @_;
+    my $mark = "$self->{prefix}/held." . ++$self->{holds};
+    my ($in, @command);
+
+    if ($self->{postgres}) {
+        my ($name) = $self->{store} =~ /dbname=(\S+)/;
+        @command = ("$self->{postgres}{bin}/psql", '-XAtq', '-h',
+                    $self->{postgres}{dir}, '-U', 'postgres', '-d', $name);
+    } else {
+        my ($file) = $self->{store} =~ /^sqlite:(.*)/;
+        @command = ('sqlite3', '-batch', '-cmd', '.timeout 10000', $file);
+    }
+    open $in, '|-', @command or die "$command[0]: $!\n";
+    print {$in} $self->{postgres}
+        ? "BEGIN; LOCK agents_conversations, agents_runs, agents_workers"
+          . " IN EXCLUSIVE MODE;\n\\! touch $mark\n"
+        : "BEGIN EXCLUSIVE;\n.shell touch $mark\n";
+    $in->flush;
+    $self->wait_for(10, sub { -e $mark }) or die "the store is not held\n";
+    return $in;
+}
+
+
 # ---- HTTP ----
 
 sub request {

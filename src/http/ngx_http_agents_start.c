@@ -4,6 +4,7 @@
 #include <ngx_http.h>
 #include "ngx_http_agents_effective.h"
 #include "ngx_http_agents_start.h"
+#include "ngx_http_agents_trace.h"
 
 
 /* A commit whose connection broke may still be under way when it is looked
@@ -13,6 +14,10 @@
 
 static ngx_int_t ngx_http_agents_start_init(ngx_http_agents_start_t *start,
     ngx_http_agents_ctx_t *ctx);
+static ngx_int_t ngx_http_agents_start_trace(ngx_http_agents_start_t *start,
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_agents_start_header(ngx_http_request_t *r,
+    const char *name, ngx_uint_t *n, char **value);
 static void ngx_http_agents_start_check_outputs(
     ngx_http_agents_start_t *start);
 static void ngx_http_agents_start_check_config(ngx_http_agents_start_t *start,
@@ -34,7 +39,9 @@ ngx_http_agents_start_create(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
         return NULL;
     }
 
-    if (ngx_http_agents_start_init(start, ctx) != NGX_OK) {
+    if (ngx_http_agents_start_init(start, ctx) != NGX_OK
+        || ngx_http_agents_start_trace(start, r) != NGX_OK)
+    {
         ngx_http_agents_start_free(start);
         return NULL;
     }
@@ -75,6 +82,105 @@ ngx_http_agents_start_init(ngx_http_agents_start_t *start,
 }
 
 
+/*
+ * What is not valid counts as not sent: a trace is no reason to refuse a run.
+ * Without a parent the state means nothing.
+ */
+
+static ngx_int_t
+ngx_http_agents_start_trace(ngx_http_agents_start_t *start,
+    ngx_http_request_t *r)
+{
+    ngx_uint_t  n;
+
+    if (ngx_http_agents_start_header(r, "traceparent", &n,
+                                     &start->traceparent)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (start->traceparent == NULL) {
+        return NGX_OK;
+    }
+
+    if (n != 1
+        || !ngx_http_agents_trace_is_parent(start->traceparent,
+                                            ngx_strlen(start->traceparent)))
+    {
+        ngx_free(start->traceparent);
+        start->traceparent = NULL;
+        return NGX_OK;
+    }
+
+    if (ngx_http_agents_start_header(r, "tracestate", &n, &start->tracestate)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (start->tracestate != NULL
+        && !ngx_http_agents_trace_is_state(start->tracestate,
+                                           ngx_strlen(start->tracestate)))
+    {
+        ngx_free(start->tracestate);
+        start->tracestate = NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The value of a header, malloc'd, NULL if there is none; that of n headers of
+ * one name is joined by commas. */
+
+static ngx_int_t
+ngx_http_agents_start_header(ngx_http_request_t *r, const char *name,
+    ngx_uint_t *n, char **value)
+{
+    size_t                  len;
+    ngx_uint_t              i;
+    ngx_list_part_t        *part;
+    ngx_table_elt_t        *h;
+    ngx_http_agents_buf_t   buf;
+
+    ngx_http_agents_buf_init(&buf);
+
+    *n = 0;
+    len = ngx_strlen(name);
+
+    for (part = &r->headers_in.headers.part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len != len
+                || ngx_strncasecmp(h[i].key.data, (u_char *) name, len) != 0)
+            {
+                continue;
+            }
+
+            if ((*n)++ != 0) {
+                ngx_http_agents_buf_addc(&buf, ',');
+            }
+
+            ngx_http_agents_buf_add(&buf, (char *) h[i].value.data,
+                                    h[i].value.len);
+        }
+    }
+
+    *value = NULL;
+
+    if (*n == 0) {
+        return NGX_OK;
+    }
+
+    *value = ngx_http_agents_buf_take(&buf, NULL);
+
+    return (*value != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
 void
 ngx_http_agents_start_free(ngx_http_agents_start_t *start)
 {
@@ -95,6 +201,8 @@ ngx_http_agents_start_free(ngx_http_agents_start_t *start)
 
     ngx_free((char *) start->owner.company);
     ngx_free((char *) start->owner.user);
+    ngx_free(start->traceparent);
+    ngx_free(start->tracestate);
     ngx_free(start->effective);
     ngx_free(start);
 }
@@ -167,6 +275,12 @@ ngx_http_agents_start_add_insert(ngx_http_agents_start_t *start,
     run.effective_config.len = start->effective_len;
     run.first_job_id = start->job_id;
     run.resumes = start->body->resumes;
+    run.trace.parent.data = start->traceparent;
+    run.trace.parent.len = start->traceparent != NULL
+                           ? ngx_strlen(start->traceparent) : 0;
+    run.trace.state.data = start->tracestate;
+    run.trace.state.len = start->tracestate != NULL
+                          ? ngx_strlen(start->tracestate) : 0;
 
     ngx_http_agents_runs_insert(batch, &start->owner, &run);
 }

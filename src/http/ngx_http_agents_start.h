@@ -28,6 +28,8 @@ typedef struct {
     char                               run_id[NGX_HTTP_AGENTS_UUID_LEN + 1];
     char                               job_id[NGX_HTTP_AGENTS_UUID_LEN + 1];
     ngx_http_agents_body_run_t        *body;
+    char                              *traceparent;     /* malloc'd; NULL: no */
+    char                              *tracestate;      /* valid one was sent */
     ngx_uint_t                         attempts;        /* to write it */
     unsigned                           unknown:1;       /* a write may have
                                                            been committed */
@@ -52,7 +54,8 @@ typedef struct {
 } ngx_http_agents_start_t;
 
 
-/* Takes ctx->body.  NULL without memory. */
+/* Takes ctx->body, and what the headers say of a trace.  NULL without
+ * memory. */
 ngx_http_agents_start_t *ngx_http_agents_start_create(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
 void ngx_http_agents_start_free(ngx_http_agents_start_t *start);

@@ -7,6 +7,10 @@ static ngx_int_t ngx_http_agents_mcp_copy(ngx_pool_t *pool, ngx_str_t *to,
 static ngx_int_t ngx_http_agents_mcp_copy_owner(ngx_pool_t *pool,
     ngx_http_agents_background_owner_t *to,
     const ngx_http_agents_background_owner_t *from);
+static ngx_int_t ngx_http_agents_mcp_set_trace(
+    ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_trace_t *trace);
+static void ngx_http_agents_mcp_free(ngx_http_agents_mcp_server_t *server);
 static void ngx_http_agents_mcp_start_handler(ngx_event_t *ev);
 static void ngx_http_agents_mcp_routed(void *data, ngx_int_t rc);
 static void ngx_http_agents_mcp_handshake(ngx_http_agents_mcp_server_t *server);
@@ -16,7 +20,8 @@ static void ngx_http_agents_mcp_trusted(void *data, ngx_int_t rc);
 ngx_http_agents_mcp_server_t *
 ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
     ngx_http_agents_mcp_eras_t *eras, ngx_http_agents_tasks_t *tasks,
-    const ngx_http_agents_background_owner_t *owner, const char *alias,
+    const ngx_http_agents_background_owner_t *owner,
+    const ngx_http_agents_mcp_trace_t *trace, const char *alias,
     const char *url, ngx_log_t *log)
 {
     ngx_pool_t                    *pool;
@@ -56,9 +61,10 @@ ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
         || ngx_http_agents_mcp_copy(pool, &server->url, url, ngx_strlen(url))
            != NGX_OK
         || ngx_http_agents_mcp_copy_owner(pool, &server->owner, owner)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_agents_mcp_set_trace(server, trace) != NGX_OK)
     {
-        ngx_destroy_pool(pool);
+        ngx_http_agents_mcp_free(server);
         return NULL;
     }
 
@@ -82,7 +88,7 @@ ngx_http_agents_mcp_server_create(const ngx_http_agents_mcp_conf_t *conf,
                                           tasks, log, &server->secret)
         != NGX_OK)
     {
-        ngx_destroy_pool(pool);
+        ngx_http_agents_mcp_free(server);
         return NULL;
     }
 
@@ -132,6 +138,15 @@ ngx_http_agents_mcp_server_release(ngx_http_agents_mcp_server_t *server)
     json_decref(server->params);
     free(server->session.data);
     ngx_http_agents_mcp_secret_destroy(server->secret);
+    ngx_http_agents_mcp_free(server);
+}
+
+
+static void
+ngx_http_agents_mcp_free(ngx_http_agents_mcp_server_t *server)
+{
+    free(server->metas[0]);
+    free(server->metas[1]);
     ngx_destroy_pool(server->pool);
 }
 
@@ -175,6 +190,56 @@ ngx_http_agents_mcp_copy_owner(ngx_pool_t *pool,
 
     return ngx_http_agents_mcp_copy(pool, &to->run, from->run.data,
                                     from->run.len);
+}
+
+
+static ngx_int_t
+ngx_http_agents_mcp_set_trace(ngx_http_agents_mcp_server_t *server,
+    const ngx_http_agents_mcp_trace_t *trace)
+{
+    ngx_uint_t              i;
+    ngx_http_agents_buf_t   buf;
+
+    if (trace->parent != NULL
+        && ngx_http_agents_mcp_copy(server->pool, &server->traceparent,
+                                    trace->parent, ngx_strlen(trace->parent))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (trace->state != NULL
+        && ngx_http_agents_mcp_copy(server->pool, &server->tracestate,
+                                    trace->state, ngx_strlen(trace->state))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_agents_buf_init(&buf);
+
+    for (i = 0; i < 2; i++) {
+
+        ngx_http_agents_mcp_message_meta(&buf, i, trace->parent, trace->state);
+
+        if (buf.failed) {
+            ngx_http_agents_buf_free(&buf);
+            return NGX_ERROR;
+        }
+
+        if (buf.len != 0) {
+            server->metas[i] = ngx_http_agents_buf_take(&buf, NULL);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+const char *
+ngx_http_agents_mcp_meta(const ngx_http_agents_mcp_server_t *server)
+{
+    return server->metas[server->era->modern];
 }
 
 
@@ -376,6 +441,18 @@ ngx_http_agents_mcp_headers(ngx_http_agents_mcp_server_t *server)
         h++;
     }
 
+    if (server->traceparent.len != 0) {
+        ngx_str_set(&h->name, "traceparent");
+        h->value = server->traceparent;
+        h++;
+    }
+
+    if (server->tracestate.len != 0) {
+        ngx_str_set(&h->name, "tracestate");
+        h->value = server->tracestate;
+        h++;
+    }
+
     server->nheaders = h - server->headers;
 }
 
@@ -400,7 +477,7 @@ ngx_http_agents_mcp_exchange_conf(ngx_http_agents_mcp_server_t *server,
     conf->headers = server->headers;
     conf->nheaders = server->nheaders;
     conf->timeout = ngx_max(left, 1);
-    conf->modern = (server->era->meta != NULL);
+    conf->modern = server->era->modern;
 }
 
 

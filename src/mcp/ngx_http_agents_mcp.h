@@ -23,6 +23,14 @@ typedef struct ngx_http_agents_mcp_server_s  ngx_http_agents_mcp_server_t;
 typedef struct ngx_http_agents_mcp_call_s    ngx_http_agents_mcp_call_t;
 
 
+/* The trace that the requests are a part of, as W3C Trace Context has it: they
+ * are valid; NULL: none. */
+typedef struct {
+    const char   *parent;
+    const char   *state;
+} ngx_http_agents_mcp_trace_t;
+
+
 /* What all servers of an API share: from the configuration. */
 typedef struct {
     ngx_http_agents_background_target_t   target;
@@ -74,7 +82,8 @@ typedef void (*ngx_http_agents_mcp_called_pt)(void *data,
 ngx_http_agents_mcp_server_t *ngx_http_agents_mcp_server_create(
     const ngx_http_agents_mcp_conf_t *conf, ngx_http_agents_mcp_eras_t *eras,
     ngx_http_agents_tasks_t *tasks,
-    const ngx_http_agents_background_owner_t *owner, const char *alias,
+    const ngx_http_agents_background_owner_t *owner,
+    const ngx_http_agents_mcp_trace_t *trace, const char *alias,
     const char *url, ngx_log_t *log);
 
 /*

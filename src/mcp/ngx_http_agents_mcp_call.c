@@ -132,7 +132,7 @@ ngx_http_agents_mcp_call_create(ngx_http_agents_mcp_server_t *server,
 
     ngx_http_agents_buf_init(&buf);
     ngx_http_agents_mcp_message_call_params(&buf, tool, arguments,
-                                            server->era->meta);
+                                            ngx_http_agents_mcp_meta(server));
 
     call->params = ngx_http_agents_buf_take(&buf, NULL);
     call->tool.data = (u_char *) strdup(tool);

@@ -37,7 +37,7 @@ static void ngx_http_agents_mcp_legacy_close(
 
 const ngx_http_agents_mcp_era_t  ngx_http_agents_mcp_legacy = {
     ngx_http_agents_mcp_legacy_open,
-    NULL,
+    0,
     NULL,
     NULL,
     ngx_http_agents_mcp_legacy_settle,
@@ -61,7 +61,8 @@ ngx_http_agents_mcp_legacy_open(ngx_http_agents_mcp_server_t *server)
     ngx_http_agents_mcp_headers(server);
 
     ngx_http_agents_buf_init(&buf);
-    ngx_http_agents_mcp_message_initialize_params(&buf);
+    ngx_http_agents_mcp_message_initialize_params(&buf,
+                                             ngx_http_agents_mcp_meta(server));
 
     params = ngx_http_agents_buf_take(&buf, NULL);
     if (params == NULL) {

@@ -216,7 +216,8 @@ ngx_http_agents_mcp_list_send(ngx_http_agents_mcp_server_t *server,
     listing = &server->listing;
 
     ngx_http_agents_buf_init(&buf);
-    ngx_http_agents_mcp_message_list_params(&buf, cursor, server->era->meta);
+    ngx_http_agents_mcp_message_list_params(&buf, cursor,
+                                            ngx_http_agents_mcp_meta(server));
 
     params = ngx_http_agents_buf_take(&buf, NULL);
     if (params == NULL) {

@@ -13,7 +13,8 @@
 static void ngx_http_agents_mcp_message_begin(ngx_http_agents_buf_t *buf);
 static void ngx_http_agents_mcp_message_method(ngx_http_agents_buf_t *buf,
     const char *method, const char *params);
-static void ngx_http_agents_mcp_message_meta(ngx_http_agents_buf_t *buf,
+static void ngx_http_agents_mcp_message_client(ngx_http_agents_buf_t *buf);
+static void ngx_http_agents_mcp_message_add_meta(ngx_http_agents_buf_t *buf,
     const char *meta);
 static json_t *ngx_http_agents_mcp_message_ours(
     const ngx_http_agents_mcp_reading_t *reading, json_t *value);
@@ -73,7 +74,53 @@ ngx_http_agents_mcp_message_method(ngx_http_agents_buf_t *buf,
 
 
 void
-ngx_http_agents_mcp_message_initialize_params(ngx_http_agents_buf_t *buf)
+ngx_http_agents_mcp_message_meta(ngx_http_agents_buf_t *buf, int modern,
+    const char *traceparent, const char *tracestate)
+{
+    if (!modern && traceparent == NULL) {
+        return;
+    }
+
+    ngx_http_agents_json_begin(buf);
+
+    if (modern) {
+        ngx_http_agents_json_member_cstring(buf,
+                                    "io.modelcontextprotocol/protocolVersion",
+                                    NGX_HTTP_AGENTS_MCP_MODERN);
+        ngx_http_agents_json_member_raw(buf,
+                                "io.modelcontextprotocol/clientCapabilities",
+                                "{}", 2);
+        ngx_http_agents_json_key(buf, "io.modelcontextprotocol/clientInfo");
+        ngx_http_agents_mcp_message_client(buf);
+    }
+
+    if (traceparent != NULL) {
+        ngx_http_agents_json_member_cstring(buf, "traceparent", traceparent);
+    }
+
+    if (tracestate != NULL) {
+        ngx_http_agents_json_member_cstring(buf, "tracestate", tracestate);
+    }
+
+    ngx_http_agents_json_end(buf);
+}
+
+
+static void
+ngx_http_agents_mcp_message_client(ngx_http_agents_buf_t *buf)
+{
+    ngx_http_agents_json_begin(buf);
+    ngx_http_agents_json_member_cstring(buf, "name",
+                                        NGX_HTTP_AGENTS_MCP_CLIENT_NAME);
+    ngx_http_agents_json_member_cstring(buf, "version",
+                                        NGX_HTTP_AGENTS_MCP_CLIENT_VERSION);
+    ngx_http_agents_json_end(buf);
+}
+
+
+void
+ngx_http_agents_mcp_message_initialize_params(ngx_http_agents_buf_t *buf,
+    const char *meta)
 {
     ngx_http_agents_json_begin(buf);
     ngx_http_agents_json_member_cstring(buf, "protocolVersion",
@@ -81,13 +128,9 @@ ngx_http_agents_mcp_message_initialize_params(ngx_http_agents_buf_t *buf)
     ngx_http_agents_json_member_raw(buf, "capabilities", "{}", 2);
 
     ngx_http_agents_json_key(buf, "clientInfo");
-    ngx_http_agents_json_begin(buf);
-    ngx_http_agents_json_member_cstring(buf, "name",
-                                        NGX_HTTP_AGENTS_MCP_CLIENT_NAME);
-    ngx_http_agents_json_member_cstring(buf, "version",
-                                        NGX_HTTP_AGENTS_MCP_CLIENT_VERSION);
-    ngx_http_agents_json_end(buf);
+    ngx_http_agents_mcp_message_client(buf);
 
+    ngx_http_agents_mcp_message_add_meta(buf, meta);
     ngx_http_agents_json_end(buf);
 }
 
@@ -102,13 +145,14 @@ ngx_http_agents_mcp_message_list_params(ngx_http_agents_buf_t *buf,
         ngx_http_agents_json_member_cstring(buf, "cursor", cursor);
     }
 
-    ngx_http_agents_mcp_message_meta(buf, meta);
+    ngx_http_agents_mcp_message_add_meta(buf, meta);
     ngx_http_agents_json_end(buf);
 }
 
 
 static void
-ngx_http_agents_mcp_message_meta(ngx_http_agents_buf_t *buf, const char *meta)
+ngx_http_agents_mcp_message_add_meta(ngx_http_agents_buf_t *buf,
+    const char *meta)
 {
     if (meta != NULL) {
         ngx_http_agents_json_member_raw(buf, "_meta", meta, strlen(meta));
@@ -131,7 +175,7 @@ ngx_http_agents_mcp_message_call_params(ngx_http_agents_buf_t *buf,
         ngx_http_agents_json_member_raw(buf, "arguments", "{}", 2);
     }
 
-    ngx_http_agents_mcp_message_meta(buf, meta);
+    ngx_http_agents_mcp_message_add_meta(buf, meta);
     ngx_http_agents_json_end(buf);
 }
 

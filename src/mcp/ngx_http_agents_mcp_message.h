@@ -25,14 +25,6 @@
 /* The one that has none: each request says who asks. */
 #define NGX_HTTP_AGENTS_MCP_MODERN          "2026-07-28"
 
-#define NGX_HTTP_AGENTS_MCP_META                                              \
-    "{\"io.modelcontextprotocol/protocolVersion\":\""                          \
-    NGX_HTTP_AGENTS_MCP_MODERN "\","                                          \
-    "\"io.modelcontextprotocol/clientCapabilities\":{},"                      \
-    "\"io.modelcontextprotocol/clientInfo\":{\"name\":\""                     \
-    NGX_HTTP_AGENTS_MCP_CLIENT_NAME "\",\"version\":\""                       \
-    NGX_HTTP_AGENTS_MCP_CLIENT_VERSION "\"}}"
-
 #define NGX_HTTP_AGENTS_MCP_ALIAS_MAX       32
 
 
@@ -51,9 +43,18 @@ void ngx_http_agents_mcp_message_request(ngx_http_agents_buf_t *buf,
 void ngx_http_agents_mcp_message_notification(ngx_http_agents_buf_t *buf,
     const char *method, const char *params);
 
+/*
+ * What the parameters have as _meta: of the newer revision who asks, and in
+ * any the trace, if there is one (NULL: none).  Nothing where it would be
+ * empty.
+ */
+void ngx_http_agents_mcp_message_meta(ngx_http_agents_buf_t *buf, int modern,
+    const char *traceparent, const char *tracestate);
+
 /* Parameters of the methods, as JSON text; "meta" is the text of _meta, or
  * NULL. */
-void ngx_http_agents_mcp_message_initialize_params(ngx_http_agents_buf_t *buf);
+void ngx_http_agents_mcp_message_initialize_params(ngx_http_agents_buf_t *buf,
+    const char *meta);
 void ngx_http_agents_mcp_message_list_params(ngx_http_agents_buf_t *buf,
     const char *cursor, const char *meta);
 void ngx_http_agents_mcp_message_call_params(ngx_http_agents_buf_t *buf,

@@ -42,7 +42,7 @@ static const ngx_http_agents_background_header_t
 
 const ngx_http_agents_mcp_era_t  ngx_http_agents_mcp_modern = {
     ngx_http_agents_mcp_modern_open,
-    NGX_HTTP_AGENTS_MCP_META,
+    1,
     &ngx_http_agents_mcp_modern_list,
     ngx_http_agents_mcp_modern_headers,
     ngx_http_agents_mcp_modern_settle,

@@ -16,7 +16,7 @@
 /* Of a text that says what went wrong, with its NUL. */
 #define NGX_HTTP_AGENTS_MCP_WHY_LEN      512
 
-#define NGX_HTTP_AGENTS_MCP_HEADERS_MAX  4
+#define NGX_HTTP_AGENTS_MCP_HEADERS_MAX  6
 
 
 /* What differs between the eras of the protocol. */
@@ -25,8 +25,8 @@ typedef struct {
      * ..._mcp_opened; NGX_ERROR without memory: it does not */
     ngx_int_t   (*open)(ngx_http_agents_mcp_server_t *server);
 
-    /* what its parameters have as _meta: JSON text, or NULL */
-    const char  *meta;
+    /* each request says by itself which revision it is of */
+    ngx_uint_t    modern;
 
     /* further headers of tools/list, and of a call, malloc'd in one piece,
      * where NULL and no error is none; NULL: none at all */
@@ -102,6 +102,11 @@ struct ngx_http_agents_mcp_server_s {
     ngx_str_t                            url;
     ngx_str_t                            key;       /* in the cache; empty:
                                                        there is none */
+    ngx_str_t                            traceparent;       /* or empty */
+    ngx_str_t                            tracestate;        /* the same */
+    char                                *metas[2];  /* malloc'd: _meta of the
+                                                       older and of the newer
+                                                       era; NULL: none */
     ngx_http_agents_mcp_route_t          route;
     ngx_http_agents_mcp_secret_t        *secret;    /* or NULL */
 
@@ -172,8 +177,12 @@ void ngx_http_agents_mcp_tell(ngx_http_agents_mcp_server_t *server,
 /* Frees a server that is gone, when nothing of it is under way any more. */
 void ngx_http_agents_mcp_server_release(ngx_http_agents_mcp_server_t *server);
 
-/* What goes with every request: version and session, if there are. */
+/* What goes with every request: version, session and trace, if there are. */
 void ngx_http_agents_mcp_headers(ngx_http_agents_mcp_server_t *server);
+
+/* What the parameters of its era have as _meta: JSON text, or NULL. */
+const char *ngx_http_agents_mcp_meta(
+    const ngx_http_agents_mcp_server_t *server);
 
 /* The listing of a server that has opened, or (why) has not. */
 void ngx_http_agents_mcp_list_start(ngx_http_agents_mcp_server_t *server);

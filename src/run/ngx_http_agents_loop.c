@@ -49,6 +49,8 @@ ngx_http_agents_loop_free(ngx_http_agents_loop_t *loop)
     free(loop->discovered);
     free(loop->parts);
     free(loop->system);
+    free(loop->traceparent);
+    free(loop->tracestate);
     free(loop->final_text);
     free(loop->final_output);
     free(loop->pending);

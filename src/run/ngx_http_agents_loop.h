@@ -102,6 +102,8 @@ typedef struct {
     json_t                            *choice;      /* tool_choice */
     char                              *system;      /* NULL: none */
     size_t                             system_len;
+    char                              *traceparent; /* NULL: none */
+    char                              *tracestate;  /* the same */
     int64_t                            created_at;
     int64_t                            takeovers;
     int64_t                            cancel;      /* 1: asked to stop */

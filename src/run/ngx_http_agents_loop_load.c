@@ -14,6 +14,8 @@
 
 static int ngx_http_agents_loop_load_run(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_run_record_t *run);
+static int ngx_http_agents_loop_load_trace(ngx_http_agents_loop_t *loop,
+    const ngx_http_agents_db_batch_t *batch);
 static int ngx_http_agents_loop_load_messages(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_db_batch_t *batch);
 static int ngx_http_agents_loop_load_repair(ngx_http_agents_loop_t *loop,
@@ -43,7 +45,9 @@ ngx_http_agents_loop_load(ngx_http_agents_loop_t *loop,
     ngx_http_agents_runs_read(batch, 0, 0, &run);
     ngx_http_agents_conversations_read(batch, 1, 0, &conversation);
 
-    if (ngx_http_agents_loop_load_run(loop, &run) == -1) {
+    if (ngx_http_agents_loop_load_run(loop, &run) == -1
+        || ngx_http_agents_loop_load_trace(loop, batch) == -1)
+    {
         return -1;
     }
 
@@ -136,6 +140,33 @@ ngx_http_agents_loop_load_run(ngx_http_agents_loop_t *loop,
     loop->discovered = calloc(loop->nservers, sizeof(json_t *));
 
     return loop->discovered == NULL ? -1 : 0;
+}
+
+
+static int
+ngx_http_agents_loop_load_trace(ngx_http_agents_loop_t *loop,
+    const ngx_http_agents_db_batch_t *batch)
+{
+    ngx_http_agents_run_trace_t  trace;
+
+    ngx_http_agents_runs_read_trace(batch, 0, 0, &trace);
+
+    if (trace.parent.data == NULL) {
+        return 0;
+    }
+
+    loop->traceparent = strdup(trace.parent.data);
+    if (loop->traceparent == NULL) {
+        return -1;
+    }
+
+    if (trace.state.data == NULL) {
+        return 0;
+    }
+
+    loop->tracestate = strdup(trace.state.data);
+
+    return loop->tracestate == NULL ? -1 : 0;
 }
 
 

@@ -36,8 +36,9 @@ ngx_http_agents_run_discover(ngx_http_agents_run_t *run)
 {
     json_t                               *list, *entry;
     ngx_uint_t                            i, n;
-    ngx_http_agents_background_owner_t    owner;
+    ngx_http_agents_mcp_trace_t           trace;
     ngx_http_agents_run_server_t         *rs;
+    ngx_http_agents_background_owner_t    owner;
     const ngx_http_agents_engine_conf_t  *conf;
 
     conf = ngx_http_agents_engine_conf(run->engine);
@@ -55,6 +56,9 @@ ngx_http_agents_run_discover(ngx_http_agents_run_t *run)
 
     ngx_http_agents_run_owner(run, &owner);
 
+    trace.parent = run->loop.traceparent;
+    trace.state = run->loop.tracestate;
+
     for (i = 0; i < n; i++) {
         rs = &run->servers[i];
         entry = json_array_get(list, i);
@@ -63,7 +67,7 @@ ngx_http_agents_run_discover(ngx_http_agents_run_t *run)
         rs->index = i;
         rs->since = ngx_current_msec;
         rs->server = ngx_http_agents_mcp_server_create(&run->settings->mcp,
-                         conf->eras, conf->tasks, &owner,
+                         conf->eras, conf->tasks, &owner, &trace,
                          ngx_http_agents_json_string(entry, "alias", NULL),
                          ngx_http_agents_json_string(entry, "url", NULL),
                          conf->log);

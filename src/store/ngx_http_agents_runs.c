@@ -94,7 +94,12 @@ enum {
 };
 
 /* Of runs_load alone, in their place. */
-#define NGX_HTTP_AGENTS_RUN_REPAIR  NGX_HTTP_AGENTS_RUN_LIVE_SEQUENCE_NO
+
+enum {
+    NGX_HTTP_AGENTS_RUN_REPAIR = NGX_HTTP_AGENTS_RUN_LIVE_SEQUENCE_NO,
+    NGX_HTTP_AGENTS_RUN_TRACEPARENT,
+    NGX_HTTP_AGENTS_RUN_TRACESTATE
+};
 
 
 /* Where a record's texts and numbers come from. */
@@ -284,13 +289,13 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_insert_query = {
     " takeovers, rev, base_version, cancel, iterations_used, prompt_tokens,"
     " completion_tokens, total_tokens, cache_read_tokens, cache_write_tokens,"
     " created_at, job_ids, pending_tool_calls, tool_choice,"
-    " effective_config, payload)"
+    " effective_config, payload, traceparent, tracestate)"
     " SELECT {company}, {user}, {run}, {conversation}, {api},"
     " {client_op_id}, {client_op_key}, {fingerprint}, 'pending', {worker}, 1,"
     " 0, 0, {version:int}, 0, 0, 0,"
     " 0, 0, 0, 0,"
     " {now}, '[\"' || {job} || '\"]', '[]', {tool_choice},"
-    " {effective_config}, {payload}"
+    " {effective_config}, {payload}, {traceparent}, {tracestate}"
     " WHERE EXISTS (SELECT 1 FROM agents_conversations"
     " WHERE company_id = {company} AND user_id = {user}"
     " AND id = {conversation} AND active_run_id = {run})"
@@ -310,7 +315,7 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_load_run_query =
     "runs_load_run",
 
     "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev,"
-    " agents_runs.repair"
+    " agents_runs.repair, agents_runs.traceparent, agents_runs.tracestate"
     " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
     " WHERE agents_runs.company_id = {company}"
     " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
@@ -401,6 +406,18 @@ ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
         *(int64_t *) (base + f->offset) =
             ngx_http_agents_db_get_int(batch, statement, row, f->column);
     }
+}
+
+
+void
+ngx_http_agents_runs_read_trace(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_run_trace_t *trace)
+{
+    ngx_http_agents_store_text(batch, statement, row,
+                               NGX_HTTP_AGENTS_RUN_TRACEPARENT,
+                               &trace->parent);
+    ngx_http_agents_store_text(batch, statement, row,
+                               NGX_HTTP_AGENTS_RUN_TRACESTATE, &trace->state);
 }
 
 
@@ -538,6 +555,8 @@ ngx_http_agents_runs_insert(ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_store_bind(batch, "effective_config",
                                &run->effective_config);
     ngx_http_agents_store_bind(batch, "payload", &run->payload);
+    ngx_http_agents_store_bind(batch, "traceparent", &run->trace.parent);
+    ngx_http_agents_store_bind(batch, "tracestate", &run->trace.state);
 }
 
 

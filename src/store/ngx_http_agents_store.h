@@ -195,6 +195,12 @@ typedef struct {
     int64_t                 name_rev;
 } ngx_http_agents_run_record_t;
 
+/* W3C Trace Context as the POST had it; NULL: it had none. */
+typedef struct {
+    ngx_http_agents_text_t  parent;
+    ngx_http_agents_text_t  state;
+} ngx_http_agents_run_trace_t;
+
 /* What a POST decides upon: SELECTs for ngx_http_agents_runs_insert. */
 
 /* One row or none, without the live view. "op" in lower case. */
@@ -261,6 +267,7 @@ typedef struct {
     ngx_http_agents_text_t   effective_config;
     const char              *first_job_id;
     int64_t                  resumes;           /* 1: payload is tool_outputs */
+    ngx_http_agents_run_trace_t  trace;
 } ngx_http_agents_run_insert_t;
 
 /*
@@ -294,6 +301,10 @@ void ngx_http_agents_runs_load(ngx_http_agents_db_batch_t *batch,
 /* Of the first of them: the last step's "repair". */
 void ngx_http_agents_runs_read_repair(const ngx_http_agents_db_batch_t *batch,
     size_t statement, ngx_http_agents_text_t *repair);
+
+/* What no answer shows: of such a run alone. */
+void ngx_http_agents_runs_read_trace(const ngx_http_agents_db_batch_t *batch,
+    size_t statement, size_t row, ngx_http_agents_run_trace_t *trace);
 
 /* SELECT: a row if the run's conversation has no name and no other run. */
 void ngx_http_agents_conversations_untitled(ngx_http_agents_db_batch_t *batch,

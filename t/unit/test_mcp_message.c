@@ -79,7 +79,7 @@ build(void)
     ngx_http_agents_buf_init(&buf);
     ngx_http_agents_buf_init(&params);
 
-    ngx_http_agents_mcp_message_initialize_params(&params);
+    ngx_http_agents_mcp_message_initialize_params(&params, NULL);
     ngx_http_agents_mcp_message_request(&buf, 1, "initialize", params.data);
     unit_text(buf.data, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
               "\"initialize\",\"params\":{\"protocolVersion\":\"2025-11-25\","
@@ -417,14 +417,52 @@ supported(const char *versions, int modern, int legacy, const char *name)
 
 
 static void
-modern(void)
+traced(void)
 {
-    ngx_http_agents_buf_t  params;
+    ngx_http_agents_buf_t  meta, params;
 
+    ngx_http_agents_buf_init(&meta);
     ngx_http_agents_buf_init(&params);
 
-    ngx_http_agents_mcp_message_list_params(&params, "c",
-                                            NGX_HTTP_AGENTS_MCP_META);
+    ngx_http_agents_mcp_message_meta(&meta, 0, NULL, NULL);
+    unit(meta.len == 0, "no _meta without a trace");
+
+    ngx_http_agents_mcp_message_meta(&meta, 0, "00-a", NULL);
+    ngx_http_agents_mcp_message_list_params(&params, NULL, meta.data);
+    unit_text(params.data, "{\"_meta\":{\"traceparent\":\"00-a\"}}",
+              "a trace");
+
+    ngx_http_agents_buf_reset(&meta);
+    ngx_http_agents_mcp_message_meta(&meta, 0, "00-a", "x=\"1\\,y=2");
+    unit_text(meta.data, "{\"traceparent\":\"00-a\","
+              "\"tracestate\":\"x=\\\"1\\\\,y=2\"}", "and its state");
+
+    ngx_http_agents_buf_reset(&params);
+    ngx_http_agents_mcp_message_initialize_params(&params, "{}");
+    unit(strstr(params.data, "\"},\"_meta\":{}}") != NULL,
+         "initialize has it, too");
+
+    ngx_http_agents_buf_reset(&meta);
+    ngx_http_agents_mcp_message_meta(&meta, 1, "00-a", NULL);
+    unit(strstr(meta.data, "\"},\"traceparent\":\"00-a\"}") != NULL,
+         "of the newer revision behind who asks");
+
+    ngx_http_agents_buf_free(&meta);
+    ngx_http_agents_buf_free(&params);
+}
+
+
+static void
+modern(void)
+{
+    ngx_http_agents_buf_t  meta, params;
+
+    ngx_http_agents_buf_init(&meta);
+    ngx_http_agents_buf_init(&params);
+
+    ngx_http_agents_mcp_message_meta(&meta, 1, NULL, NULL);
+    ngx_http_agents_mcp_message_list_params(&params, "c", meta.data);
+    ngx_http_agents_buf_free(&meta);
     unit_text(params.data, "{\"cursor\":\"c\",\"_meta\":{"
               "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
               "\"io.modelcontextprotocol/clientCapabilities\":{},"
@@ -486,6 +524,7 @@ main(void)
     initialize();
     list();
     content();
+    traced();
     modern();
 
     return unit_done();

@@ -7,18 +7,31 @@
 
 
 #include "unit_pg.h"
+#include "ngx_http_agents_migrations.h"
 
 
 #define SCHEMA  "agents_test_db_pg"
 
 
 static void
+set_version(PGconn *admin, int version)
+{
+    char  sql[64];
+
+    snprintf(sql, sizeof(sql), "INSERT INTO agents_schema VALUES (%d)",
+             version);
+    exec_on(admin, sql);
+}
+
+
+static void
 test_connect(PGconn *admin)
 {
+    char                      wanted[64];
     char                      err[256];
     ngx_http_agents_db_pg_t  *pg;
 
-    pg = make(3, 0);
+    pg = make(NGX_HTTP_AGENTS_MIGRATIONS_N, 0);
 
     unit(connect_to(pg, conninfo) == NGX_HTTP_AGENTS_DB_PG_UNMIGRATED,
          "without agents_schema: not migrated");
@@ -27,15 +40,18 @@ test_connect(PGconn *admin)
          "the reason names the table");
 
     exec_on(admin, "CREATE TABLE agents_schema (version bigint)");
-    exec_on(admin, "INSERT INTO agents_schema VALUES (2)");
+    set_version(admin, NGX_HTTP_AGENTS_MIGRATIONS_N - 1);
 
     ngx_http_agents_db_pg_check(pg);
     unit(settle(pg) == NGX_HTTP_AGENTS_DB_PG_UNMIGRATED,
          "a version too low: not migrated");
-    unit(strstr(ngx_http_agents_db_pg_error(pg), "version 2, and 3") != NULL,
+
+    snprintf(wanted, sizeof(wanted), "version %d, and %d",
+             NGX_HTTP_AGENTS_MIGRATIONS_N - 1, NGX_HTTP_AGENTS_MIGRATIONS_N);
+    unit(strstr(ngx_http_agents_db_pg_error(pg), wanted) != NULL,
          "the reason names both versions");
 
-    exec_on(admin, "INSERT INTO agents_schema VALUES (3)");
+    set_version(admin, NGX_HTTP_AGENTS_MIGRATIONS_N);
 
     ngx_http_agents_db_pg_check(pg);
     unit(settle(pg) == NGX_HTTP_AGENTS_DB_PG_READY,

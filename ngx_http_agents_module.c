@@ -122,6 +122,13 @@ static ngx_command_t  ngx_http_agents_commands[] = {
       offsetof(ngx_http_agents_main_conf_t, max_bodies),
       (void *) &ngx_http_agents_directives_size },
 
+    { ngx_string("agents_retention"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_agents_directives_retention,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("agents_docs_url"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_agents_directives_docs_url,
@@ -408,6 +415,7 @@ ngx_http_agents_create_main_conf(ngx_conf_t *cf)
     amcf->max_requests = NGX_CONF_UNSET;
     amcf->max_runs = NGX_CONF_UNSET;
     amcf->max_bodies = NGX_CONF_UNSET_SIZE;
+    amcf->retention = NGX_CONF_UNSET;
 
     return amcf;
 }
@@ -423,6 +431,7 @@ ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(amcf->max_requests, 16384);
     ngx_conf_init_value(amcf->max_runs, 20000);
     ngx_conf_init_size_value(amcf->max_bodies, 256 * 1024 * 1024);
+    ngx_conf_init_value(amcf->retention, 0);
 
     if (amcf->pool_name.len == 0) {
         ngx_str_set(&amcf->pool_name, "default");
@@ -677,8 +686,21 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
     engine.log = cycle->log;
 
     worker->engine = ngx_http_agents_engine_create(&engine);
+    if (worker->engine == NULL) {
+        return NGX_ERROR;
+    }
 
-    return worker->engine == NULL ? NGX_ERROR : NGX_OK;
+    if (amcf->retention != 0) {
+        worker->retention = ngx_http_agents_retention_create(worker->db,
+                                             &worker->zone->metrics,
+                                             amcf->retention, cycle->pool,
+                                             cycle->log);
+        if (worker->retention == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -721,6 +743,10 @@ ngx_http_agents_exit_process(ngx_cycle_t *cycle)
     }
 
     worker = amcf->worker;
+
+    if (worker->retention != NULL) {
+        ngx_http_agents_retention_destroy(worker->retention);
+    }
 
     if (worker->engine != NULL) {
         ngx_http_agents_engine_destroy(worker->engine);

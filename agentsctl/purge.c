@@ -10,10 +10,6 @@
 #include "agentsctl.h"
 
 
-#define AGENTSCTL_PURGE_SLICE  256      /* conversations that are looked at */
-#define AGENTSCTL_PURGE_BATCH  16       /* that one transaction deletes */
-
-
 static ngx_http_agents_db_batch_t *agentsctl_purge_slice(agentsctl_t *ctl,
     const ngx_http_agents_db_batch_t *last, int64_t age);
 static int agentsctl_purge_rows(agentsctl_t *ctl,
@@ -49,7 +45,7 @@ agentsctl_purge(agentsctl_t *ctl)
                              : -1;
         n = (rc == 0) ? ngx_http_agents_db_rows(slice, 0) : 0;
 
-    } while (n == AGENTSCTL_PURGE_SLICE);
+    } while (n == NGX_HTTP_AGENTS_PURGE_SLICE);
 
     ngx_http_agents_db_batch_free(last);
 
@@ -89,8 +85,7 @@ agentsctl_purge_slice(agentsctl_t *ctl,
         return NULL;
     }
 
-    ngx_http_agents_purge_slice(slice, &owner, after, age,
-                                AGENTSCTL_PURGE_SLICE);
+    ngx_http_agents_purge_slice(slice, &owner, after, age);
 
     if (agentsctl_batch(ctl, slice, "cannot read the conversations") != 0) {
         ngx_http_agents_db_batch_free(slice);
@@ -121,8 +116,7 @@ agentsctl_purge_rows(agentsctl_t *ctl,
 
         rc = 0;
 
-        n = ngx_http_agents_purge_add(batch, slice, &row, age,
-                                      AGENTSCTL_PURGE_BATCH);
+        n = ngx_http_agents_purge_add(batch, slice, &row, age);
         if (n != 0) {
             rc = agentsctl_batch(ctl, batch, "cannot delete conversations");
         }

@@ -61,7 +61,7 @@ my %LAYER = (base => 0, store => 1, model => 2, mcp => 2, run => 3, http => 4);
 
 # Tables that hold no user's data, or are found before the user is known.
 my %NO_OWNER = map { $_ => 1 } qw(agents_tokens agents_workers agents_schema
-                              agents_stops);
+                              agents_stops agents_chores);
 
 
 # ---- reading C ----

@@ -164,6 +164,11 @@ static const ngx_http_agents_metrics_family_t
     { "agents_event_loop_lag_seconds",
       "How late a timer of the event loop was, four times a second.",
       { NULL }, ngx_http_agents_metrics_short },
+
+    [NGX_HTTP_AGENTS_METRIC_EXPIRED] =
+    { "agents_retention_removed_total",
+      "What agents_retention has removed, by kind.",
+      { "kind" }, NULL },
 };
 
 

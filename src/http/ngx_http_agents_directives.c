@@ -82,6 +82,39 @@ ngx_http_agents_directives_docs_url(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
+ngx_http_agents_directives_retention(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_agents_main_conf_t *amcf = conf;
+
+    ngx_str_t  *value;
+
+    if (amcf->retention != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        amcf->retention = 0;
+        return NGX_CONF_OK;
+    }
+
+    amcf->retention = ngx_parse_time(&value[1], 1);
+
+    if (amcf->retention == (time_t) NGX_ERROR || amcf->retention == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\": it should be at least a "
+                           "second, as in \"agents_retention 90d;\", or "
+                           "\"off\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_agents_loc_conf_t *alcf = conf;

@@ -38,6 +38,10 @@ extern const ngx_http_agents_directives_bounds_t
 char *ngx_http_agents_directives_docs_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* agents_retention TIME | off: of the main configuration. */
+char *ngx_http_agents_directives_retention(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* agents_api [NAME]: makes the location serve the API. */
 char *ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -19,6 +19,7 @@
 #include "ngx_http_agents_jwt.h"
 #include "ngx_http_agents_permissions.h"
 #include "ngx_http_agents_problem.h"
+#include "ngx_http_agents_retention.h"
 #include "ngx_http_agents_watch.h"
 #include "ngx_http_agents_zone.h"
 
@@ -45,6 +46,7 @@ typedef struct {
     ngx_http_agents_wake_t         *wake;
     ngx_http_agents_watch_t        *watch;
     ngx_http_agents_engine_t       *engine;
+    ngx_http_agents_retention_t    *retention;  /* NULL: off */
     ngx_http_agents_token_cache_t  *tokens;     /* verified, for 10 s */
     ngx_http_agents_load_t          load;
 } ngx_http_agents_worker_t;
@@ -63,6 +65,7 @@ typedef struct {
     ngx_int_t                       max_requests;   /* bounds of a worker */
     ngx_int_t                       max_runs;
     size_t                          max_bodies;     /* bytes */
+    time_t                          retention;  /* seconds; 0: off */
     ngx_str_t                       docs_url;   /* no trailing slash; empty:
                                                    made from the request */
     ngx_flag_t                      errors;     /* there is an agents_errors */

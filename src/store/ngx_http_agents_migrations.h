@@ -14,7 +14,7 @@
 
 
 /* The version that this program needs; a later one will do as well. */
-#define NGX_HTTP_AGENTS_MIGRATIONS_N  5
+#define NGX_HTTP_AGENTS_MIGRATIONS_N  6
 
 
 /* Generated: the texts, each of several statements. */

@@ -467,25 +467,44 @@ typedef struct {
     int64_t  messages;          /* parts of them */
 } ngx_http_agents_purged_t;
 
+/* Conversations that are looked at at a time. */
+#define NGX_HTTP_AGENTS_PURGE_SLICE     256
+
+/* What one transaction deletes: conversations, and messages of all of them,
+ * unless a single one has more. */
+#define NGX_HTTP_AGENTS_PURGE_BATCH     64
+#define NGX_HTTP_AGENTS_PURGE_MESSAGES  4096
+
 /*
- * SELECT of the conversations behind this key, by key: company, user, id, and
- * in column 3 whether it has no active run and its last change was "age"
- * milliseconds ago or more.
+ * SELECT of a slice of the conversations behind this key, by key: company,
+ * user, id, in column 3 whether it has no active run and its last change was
+ * "age" milliseconds ago or more, in column 4 its version.
  */
 void ngx_http_agents_purge_slice(ngx_http_agents_db_batch_t *batch,
-    const ngx_http_agents_owner_t *owner, const char *after, int64_t age,
-    int64_t limit);
+    const ngx_http_agents_owner_t *owner, const char *after, int64_t age);
 
 /*
  * Three DELETEs for each such conversation of a slice's result, from *row on,
- * which moves; at most "limit" conversations: how many.  One that is no longer
- * idle stays.  count adds up what they have deleted.
+ * which moves as far as one batch may go: how many conversations.  One that is
+ * no longer idle stays.  count adds up what they have deleted.
  */
 size_t ngx_http_agents_purge_add(ngx_http_agents_db_batch_t *batch,
-    const ngx_http_agents_db_batch_t *slice, size_t *row, int64_t age,
-    size_t limit);
+    const ngx_http_agents_db_batch_t *slice, size_t *row, int64_t age);
 void ngx_http_agents_purge_count(const ngx_http_agents_db_batch_t *batch,
     size_t n, ngx_http_agents_purged_t *purged);
+
+/*
+ * agents_retention does this in turns, whichever worker of whichever node takes
+ * the next one.  An UPSERT that takes it where it is due, and returns the key
+ * behind which it goes on: company, user, id; no row: it is not due.  It is
+ * due again after "hold" milliseconds, or as moved says.
+ */
+void ngx_http_agents_purge_claim(ngx_http_agents_db_batch_t *batch,
+    int64_t hold);
+
+/* UPDATE: where the walk has come to, "" at its end, and the next turn. */
+void ngx_http_agents_purge_moved(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *after, int64_t pause);
 
 
 /* ---- tokens (ngx_http_agents_tokens.c) ---- */

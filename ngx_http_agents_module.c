@@ -1,7 +1,7 @@
 
 /*
  * The module's face to nginx: directives, configurations and their merging,
- * phases, and what a worker makes at its start.  What they mean is in src/.
+ * phases, a worker's start and end.  What they mean is in src/.
  */
 
 
@@ -21,6 +21,7 @@
 #include "ngx_http_agents_metrics_page.h"
 #include "ngx_http_agents_routes.h"
 #include "ngx_http_agents_variables.h"
+#include "ngx_http_agents_worker.h"
 #include "ngx_http_agents_zone.h"
 
 
@@ -33,8 +34,6 @@ static char *ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_agents_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_agents_init_process(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_agents_init_zone(ngx_cycle_t *cycle,
-    ngx_http_agents_main_conf_t *amcf, ngx_http_agents_worker_t *worker);
 static void ngx_http_agents_exit_process(ngx_cycle_t *cycle);
 
 static char *ngx_http_agents_store(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -605,9 +604,7 @@ ngx_http_agents_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_agents_init_process(ngx_cycle_t *cycle)
 {
-    ngx_http_agents_worker_t       *worker;
-    ngx_http_agents_main_conf_t    *amcf;
-    ngx_http_agents_engine_conf_t   engine;
+    ngx_http_agents_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_agents_module);
 
@@ -619,147 +616,20 @@ ngx_http_agents_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_agents_json_init();
-
-    worker = ngx_pcalloc(cycle->pool, sizeof(ngx_http_agents_worker_t));
-    if (worker == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_agents_init_zone(cycle, amcf, worker) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_agents_tasks_init(&worker->tasks, amcf->pool, cycle->log);
-
-    worker->db = ngx_http_agents_db_nginx_open(&amcf->store, &worker->tasks,
-                                               &worker->zone->metrics,
-                                               cycle->log);
-    if (worker->db == NULL) {
-        return NGX_ERROR;
-    }
-
-    amcf->worker = worker;
-
-    if (ngx_http_agents_catalog_worker_init(&amcf->catalog,
-                                            cycle->connection_n / 2,
-                                            cycle->log)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    worker->wake = ngx_http_agents_wake_create(&worker->zone->wake,
-                                               &amcf->wake_fds, cycle->pool,
-                                               cycle->log);
-    if (worker->wake == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_agents_gate_listen(worker->gate, worker->wake);
-
-    worker->watch = ngx_http_agents_watch_create(worker->wake, worker->db,
-                                                 cycle->pool, cycle->log);
-    if (worker->watch == NULL) {
-        return NGX_ERROR;
-    }
-
-    worker->tokens = ngx_http_agents_auth_cache_create(cycle->pool);
-    if (worker->tokens == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&engine, sizeof(ngx_http_agents_engine_conf_t));
-
-    engine.db = worker->db;
-    engine.tasks = &worker->tasks;
-    engine.gate = worker->gate;
-    engine.wake = worker->wake;
-    engine.slots = &worker->zone->slots;
-    engine.metrics = &worker->zone->metrics;
-    engine.eras = &worker->zone->eras;
-    engine.catalog = &amcf->catalog;
-    engine.apis = amcf->apis;
-    engine.lease = amcf->lease;
-    engine.drain_timeout = amcf->drain_timeout;
-    engine.max_runs = amcf->max_runs;
-    engine.log = cycle->log;
-
-    worker->engine = ngx_http_agents_engine_create(&engine);
-    if (worker->engine == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (amcf->retention != 0) {
-        worker->retention = ngx_http_agents_retention_create(worker->db,
-                                             &worker->zone->metrics,
-                                             amcf->retention, cycle->pool,
-                                             cycle->log);
-        if (worker->retention == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* What a dead predecessor left in this process's place is cleared first. */
-
-static ngx_int_t
-ngx_http_agents_init_zone(ngx_cycle_t *cycle,
-    ngx_http_agents_main_conf_t *amcf, ngx_http_agents_worker_t *worker)
-{
-    ngx_shmtx_t             *mutex;
-    ngx_http_agents_zone_t  *zone;
-
-    zone = ngx_http_agents_zone_get(amcf->zone, &mutex);
-
-    worker->gate = ngx_http_agents_gate_create(&zone->gates, &zone->slots,
-                                               mutex, cycle->pool, cycle->log);
-    if (worker->gate == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_agents_slots_enter(&zone->slots);
-    ngx_http_agents_metrics_init(&zone->metrics);
-
-    worker->zone = zone;
-
-    return NGX_OK;
+    return ngx_http_agents_worker_create(cycle, amcf);
 }
 
 
 static void
 ngx_http_agents_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_agents_worker_t     *worker;
     ngx_http_agents_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_agents_module);
 
-    if (amcf == NULL || amcf->worker == NULL) {
-        return;
+    if (amcf != NULL && amcf->worker != NULL) {
+        ngx_http_agents_worker_destroy(amcf);
     }
-
-    worker = amcf->worker;
-
-    if (worker->retention != NULL) {
-        ngx_http_agents_retention_destroy(worker->retention);
-    }
-
-    if (worker->engine != NULL) {
-        ngx_http_agents_engine_destroy(worker->engine);
-    }
-
-    ngx_http_agents_catalog_worker_exit(&amcf->catalog);
-    ngx_http_agents_db_nginx_close(worker->db);
-
-    if (worker->wake != NULL) {
-        ngx_http_agents_wake_destroy(worker->wake);
-    }
-
-    ngx_http_agents_slots_leave(&worker->zone->slots);
 }
 
 

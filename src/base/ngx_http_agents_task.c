@@ -19,19 +19,26 @@ static void ngx_http_agents_tasks_send(ngx_http_agents_tasks_t *tasks);
 static void ngx_http_agents_tasks_retry_handler(ngx_event_t *ev);
 static void ngx_http_agents_tasks_guard_handler(ngx_event_t *ev);
 static void ngx_http_agents_task_work(void *data, ngx_log_t *log);
-static void ngx_http_agents_task_done_handler(ngx_event_t *ev);
+static void ngx_http_agents_task_back_handler(ngx_event_t *ev);
+static void ngx_http_agents_tasks_event_handler(ngx_event_t *ev);
 
 
 void
 ngx_http_agents_tasks_init(ngx_http_agents_tasks_t *tasks,
-    ngx_thread_pool_t *pool, ngx_log_t *log)
+    ngx_http_agents_turn_t *turn, ngx_thread_pool_t *pool, ngx_log_t *log)
 {
     ngx_memzero(tasks, sizeof(ngx_http_agents_tasks_t));
 
+    tasks->turn = turn;
     tasks->pool = pool;
     tasks->log = log;
     tasks->limit = NGX_HTTP_AGENTS_TASKS_MAX;
     tasks->last = &tasks->first;
+    tasks->back_last = &tasks->back;
+
+    tasks->event.handler = ngx_http_agents_tasks_event_handler;
+    tasks->event.data = tasks;
+    tasks->event.log = log;
 
     tasks->retry.handler = ngx_http_agents_tasks_retry_handler;
     tasks->retry.data = tasks;
@@ -51,7 +58,7 @@ ngx_http_agents_task_post(ngx_http_agents_tasks_t *tasks,
 
     task->task.handler = ngx_http_agents_task_work;
     task->task.ctx = task;
-    task->task.event.handler = ngx_http_agents_task_done_handler;
+    task->task.event.handler = ngx_http_agents_task_back_handler;
     task->task.event.data = task;
     task->task.event.log = tasks->log;
 
@@ -130,7 +137,7 @@ ngx_http_agents_tasks_guard_handler(ngx_event_t *ev)
 {
     ngx_http_agents_tasks_t  *tasks = ev->data;
 
-    if (tasks->posted || tasks->waiting) {
+    if (tasks->posted || tasks->waiting || tasks->back) {
         ngx_add_timer(ev, NGX_HTTP_AGENTS_TASKS_GUARD);
     }
 }
@@ -145,8 +152,11 @@ ngx_http_agents_task_work(void *data, ngx_log_t *log)
 }
 
 
+/* nginx calls this for all that are back at once: what they lead to is done
+ * in slices. */
+
 static void
-ngx_http_agents_task_done_handler(ngx_event_t *ev)
+ngx_http_agents_task_back_handler(ngx_event_t *ev)
 {
     ngx_http_agents_task_t   *task = ev->data;
 
@@ -155,13 +165,42 @@ ngx_http_agents_task_done_handler(ngx_event_t *ev)
     tasks = task->tasks;
     tasks->posted--;
 
-    /* the threads first: "done" may be long, and may free the task */
+    task->next = NULL;
+
+    *tasks->back_last = task;
+    tasks->back_last = &task->next;
+
+    ngx_http_agents_turn_post(tasks->turn, &tasks->event);
+
+    /* the threads have work meanwhile */
 
     ngx_http_agents_tasks_send(tasks);
+}
+
+
+static void
+ngx_http_agents_tasks_event_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_tasks_t  *tasks = ev->data;
+
+    ngx_http_agents_task_t   *task;
+
+    task = tasks->back;
+    tasks->back = task->next;
+
+    if (tasks->back == NULL) {
+        tasks->back_last = &tasks->back;
+
+    } else {
+        ngx_http_agents_turn_post(tasks->turn, ev);
+    }
+
+    /* it may free the task */
 
     task->done(task->data);
 
     /* nginx looks at this when it would leave; the timer itself may stay */
 
-    tasks->guard.cancelable = (tasks->posted == 0 && tasks->waiting == 0);
+    tasks->guard.cancelable = (tasks->posted == 0 && tasks->waiting == 0
+                               && tasks->back == NULL);
 }

@@ -6,8 +6,7 @@
  * here in order: the pool never refuses one.  A worker that quits stays until
  * the last one is done.
  *
- * In "work": malloc only, no nginx pool, request, event or timer.  The one
- * file of this layer that needs nginx's headers.
+ * In "work": malloc only, no nginx pool, request, event or timer.
  */
 
 
@@ -19,6 +18,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_thread_pool.h>
+#include "ngx_http_agents_turn.h"
 
 
 #define NGX_HTTP_AGENTS_TASKS_MAX  256
@@ -41,6 +41,7 @@ struct ngx_http_agents_task_s {
 
 /* One per worker, in its memory. */
 typedef struct ngx_http_agents_tasks_s {
+    ngx_http_agents_turn_t   *turn;
     ngx_thread_pool_t        *pool;
     ngx_log_t                *log;
     ngx_uint_t                posted;     /* with nginx's pool now */
@@ -49,13 +50,16 @@ typedef struct ngx_http_agents_tasks_s {
                                              pool has refused one */
     ngx_http_agents_task_t   *first;
     ngx_http_agents_task_t  **last;
+    ngx_http_agents_task_t   *back;       /* their work is done */
+    ngx_http_agents_task_t  **back_last;
+    ngx_event_t               event;      /* for them */
     ngx_event_t               retry;
     ngx_event_t               guard;
 } ngx_http_agents_tasks_t;
 
 
 void ngx_http_agents_tasks_init(ngx_http_agents_tasks_t *tasks,
-    ngx_thread_pool_t *pool, ngx_log_t *log);
+    ngx_http_agents_turn_t *turn, ngx_thread_pool_t *pool, ngx_log_t *log);
 
 /* Event loop only.  Never fails and never calls "done" itself. */
 void ngx_http_agents_task_post(ngx_http_agents_tasks_t *tasks,

@@ -40,6 +40,7 @@ typedef struct {
 /* A worker's own: made in process init, in its main configuration. */
 typedef struct {
     ngx_http_agents_zone_t         *zone;
+    ngx_http_agents_turn_t          turn;
     ngx_http_agents_tasks_t         tasks;
     ngx_http_agents_db_t           *db;
     ngx_http_agents_gate_t         *gate;

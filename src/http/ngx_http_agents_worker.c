@@ -36,7 +36,10 @@ ngx_http_agents_worker_create(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    ngx_http_agents_tasks_init(&worker->tasks, amcf->pool, cycle->log);
+    ngx_http_agents_turn_init(&worker->turn, cycle->log);
+    ngx_http_agents_turn_files(cycle->connection_n, cycle->log);
+    ngx_http_agents_tasks_init(&worker->tasks, &worker->turn, amcf->pool,
+                               cycle->log);
 
     worker->db = ngx_http_agents_db_nginx_open(&amcf->store, &worker->tasks,
                                                &worker->zone->metrics,
@@ -47,7 +50,7 @@ ngx_http_agents_worker_create(ngx_cycle_t *cycle,
 
     amcf->worker = worker;
 
-    if (ngx_http_agents_catalog_worker_init(&amcf->catalog,
+    if (ngx_http_agents_catalog_worker_init(&amcf->catalog, &worker->turn,
                                             cycle->connection_n / 2,
                                             cycle->log)
         != NGX_OK)

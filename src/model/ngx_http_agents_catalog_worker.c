@@ -7,7 +7,7 @@
 
 ngx_int_t
 ngx_http_agents_catalog_worker_init(ngx_http_agents_catalog_t *catalog,
-    ngx_uint_t max, ngx_log_t *log)
+    ngx_http_agents_turn_t *turn, ngx_uint_t max, ngx_log_t *log)
 {
     ngx_uint_t                    i;
     ngx_http_agents_provider_t   *provider, **providers;
@@ -19,7 +19,7 @@ ngx_http_agents_catalog_worker_init(ngx_http_agents_catalog_t *catalog,
 
         provider->transport = ngx_http_agents_transport_create(
                                      ngx_min(provider->max_connections, max),
-                                     log);
+                                     turn, log);
         if (provider->transport == NULL) {
             return NGX_ERROR;
         }

@@ -10,11 +10,13 @@
 
 
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_turn.h"
 
 
 /* "max" bounds the connections of each provider, beside its own bound. */
 ngx_int_t ngx_http_agents_catalog_worker_init(
-    ngx_http_agents_catalog_t *catalog, ngx_uint_t max, ngx_log_t *log);
+    ngx_http_agents_catalog_t *catalog, ngx_http_agents_turn_t *turn,
+    ngx_uint_t max, ngx_log_t *log);
 
 /* Also after an init that failed. */
 void ngx_http_agents_catalog_worker_exit(ngx_http_agents_catalog_t *catalog);

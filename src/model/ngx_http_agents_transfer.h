@@ -49,7 +49,8 @@ struct ngx_http_agents_transport_s {
     ngx_queue_t                              active;
     ngx_queue_t                              ended;
     ngx_event_t                              timer;     /* libcurl's */
-    ngx_event_t                              turn;      /* posted */
+    ngx_http_agents_turn_t                  *turn;
+    ngx_event_t                              event;     /* in its line */
     ngx_uint_t                               nspare;
     CURL            *spare[NGX_HTTP_AGENTS_TRANSPORT_SPARE];
     unsigned                                 lost:1;    /* see lose() */

@@ -15,9 +15,13 @@ static void ngx_http_agents_transport_timer_handler(ngx_event_t *ev);
 static void ngx_http_agents_transport_action(ngx_http_agents_transport_t *t,
     curl_socket_t s, int flags);
 static void ngx_http_agents_transport_post(ngx_http_agents_transport_t *t);
-static void ngx_http_agents_transport_turn_handler(ngx_event_t *ev);
-static void ngx_http_agents_transport_collect(ngx_http_agents_transport_t *t);
-static void ngx_http_agents_transport_admit(ngx_http_agents_transport_t *t);
+static void ngx_http_agents_transport_event_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_agents_transport_collect(
+    ngx_http_agents_transport_t *t);
+static void ngx_http_agents_transport_collect_lost(
+    ngx_http_agents_transport_t *t);
+static ngx_uint_t ngx_http_agents_transport_may_admit(
+    ngx_http_agents_transport_t *t);
 static void ngx_http_agents_transport_wait_handler(ngx_event_t *ev);
 static void ngx_http_agents_transport_start(
     ngx_http_agents_transfer_t *transfer);
@@ -30,7 +34,8 @@ static void ngx_http_agents_transport_finish(
 
 
 ngx_http_agents_transport_t *
-ngx_http_agents_transport_create(ngx_uint_t max_connections, ngx_log_t *log)
+ngx_http_agents_transport_create(ngx_uint_t max_connections,
+    ngx_http_agents_turn_t *turn, ngx_log_t *log)
 {
     ngx_http_agents_transport_t  *t;
 
@@ -56,9 +61,10 @@ ngx_http_agents_transport_create(ngx_uint_t max_connections, ngx_log_t *log)
     t->timer.data = t;
     t->timer.log = log;
 
-    t->turn.handler = ngx_http_agents_transport_turn_handler;
-    t->turn.data = t;
-    t->turn.log = log;
+    t->turn = turn;
+    t->event.handler = ngx_http_agents_transport_event_handler;
+    t->event.data = t;
+    t->event.log = log;
 
     t->multi = curl_multi_init();
 
@@ -121,8 +127,8 @@ ngx_http_agents_transport_destroy(ngx_http_agents_transport_t *t)
         ngx_del_timer(&t->timer);
     }
 
-    if (t->turn.posted) {
-        ngx_delete_posted_event(&t->turn);
+    if (t->event.posted) {
+        ngx_delete_posted_event(&t->event);
     }
 
     curl_global_cleanup();
@@ -159,13 +165,9 @@ ngx_http_agents_transport_send(ngx_http_agents_transport_t *t,
         return transfer;
     }
 
-    if (t->nactive < t->max_connections) {
-        ngx_http_agents_transport_admit(t);
-    }
+    ngx_add_timer(&transfer->timer, transfer->timeout);
 
-    if (transfer->state == NGX_HTTP_AGENTS_TRANSFER_WAITING) {
-        ngx_add_timer(&transfer->timer, transfer->timeout);
-    }
+    ngx_http_agents_transport_post(t);
 
     return transfer;
 }
@@ -350,12 +352,21 @@ ngx_http_agents_transport_lose(CURL *easy)
 static void
 ngx_http_agents_transport_io_handler(ngx_event_t *ev)
 {
-    ngx_connection_t  *c;
+    int64_t                       begun;
+    ngx_connection_t             *c;
+    ngx_http_agents_transport_t  *t;
 
     c = ev->data;
+    t = c->data;
 
-    ngx_http_agents_transport_action(c->data, c->fd,
+    begun = ngx_http_agents_turn_begin(t->turn);
+
+    if (begun != 0) {
+        ngx_http_agents_transport_action(t, c->fd,
                                 ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
+
+        ngx_http_agents_turn_end(t->turn, begun);
+    }
 }
 
 
@@ -392,66 +403,95 @@ ngx_http_agents_transport_action(ngx_http_agents_transport_t *t,
 static void
 ngx_http_agents_transport_post(ngx_http_agents_transport_t *t)
 {
-    if (!t->turn.posted) {
-        ngx_post_event(&t->turn, &ngx_posted_events);
-    }
+    ngx_http_agents_turn_post(t->turn, &t->event);
 }
 
 
 /*
- * After the events of a loop turn: takes what has ended out of libcurl,
- * lets in who waits, then calls back.  A callback may send and cancel.
+ * After the events of a loop turn: takes one that has ended out of libcurl,
+ * lets one in that waits, then calls back for one, and comes again if that was
+ * not all.  A callback may send and cancel.
  */
 
 static void
-ngx_http_agents_transport_turn_handler(ngx_event_t *ev)
+ngx_http_agents_transport_event_handler(ngx_event_t *ev)
 {
+    ngx_uint_t                    more;
     ngx_queue_t                  *q;
     ngx_http_agents_transport_t  *t;
 
     t = ev->data;
 
-    ngx_http_agents_transport_collect(t);
-    ngx_http_agents_transport_admit(t);
+    more = ngx_http_agents_transport_collect(t);
 
-    while (!ngx_queue_empty(&t->ended)) {
+    if (ngx_http_agents_transport_may_admit(t)) {
+        q = ngx_queue_head(&t->waiting);
+
+        ngx_http_agents_transport_start(
+                      ngx_queue_data(q, ngx_http_agents_transfer_t, queue));
+    }
+
+    if (!ngx_queue_empty(&t->ended)) {
         q = ngx_queue_head(&t->ended);
 
         ngx_http_agents_transport_finish(
                       ngx_queue_data(q, ngx_http_agents_transfer_t, queue));
     }
+
+    if (more || ngx_http_agents_transport_may_admit(t)
+        || !ngx_queue_empty(&t->ended))
+    {
+        ngx_http_agents_transport_post(t);
+    }
 }
 
 
-static void
+static ngx_uint_t
+ngx_http_agents_transport_may_admit(ngx_http_agents_transport_t *t)
+{
+    return t->nactive < t->max_connections && !ngx_queue_empty(&t->waiting);
+}
+
+
+/* Whether there are more. */
+
+static ngx_uint_t
 ngx_http_agents_transport_collect(ngx_http_agents_transport_t *t)
 {
     int                          left;
     char                        *private;
     CURLMsg                     *msg;
     CURLcode                     code;
-    ngx_queue_t                 *q, *next;
     ngx_http_agents_transfer_t  *transfer;
 
-    while ((msg = curl_multi_info_read(t->multi, &left)) != NULL) {
+    if (t->lost) {
+        ngx_http_agents_transport_collect_lost(t);
+    }
 
-        if (msg->msg != CURLMSG_DONE) {
-            continue;
-        }
+    msg = curl_multi_info_read(t->multi, &left);
 
-        code = msg->data.result;
+    if (msg == NULL || msg->msg != CURLMSG_DONE) {
+        return msg != NULL;
+    }
 
-        (void) curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
+    code = msg->data.result;
 
-        transfer = (ngx_http_agents_transfer_t *) private;
+    (void) curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
 
-        ngx_http_agents_transport_end(transfer,
+    transfer = (ngx_http_agents_transfer_t *) private;
+
+    ngx_http_agents_transport_end(transfer,
                            ngx_http_agents_transfer_status(transfer, code));
-    }
 
-    if (!t->lost) {
-        return;
-    }
+    return left != 0;
+}
+
+
+static void
+ngx_http_agents_transport_collect_lost(ngx_http_agents_transport_t *t)
+{
+    ngx_queue_t                 *q, *next;
+    ngx_http_agents_transfer_t  *transfer;
 
     t->lost = 0;
 
@@ -471,20 +511,6 @@ ngx_http_agents_transport_collect(ngx_http_agents_transport_t *t)
 
 
 static void
-ngx_http_agents_transport_admit(ngx_http_agents_transport_t *t)
-{
-    ngx_queue_t  *q;
-
-    while (t->nactive < t->max_connections && !ngx_queue_empty(&t->waiting)) {
-        q = ngx_queue_head(&t->waiting);
-
-        ngx_http_agents_transport_start(
-                      ngx_queue_data(q, ngx_http_agents_transfer_t, queue));
-    }
-}
-
-
-static void
 ngx_http_agents_transport_wait_handler(ngx_event_t *ev)
 {
     ngx_http_agents_transfer_t  *transfer;
@@ -497,7 +523,10 @@ ngx_http_agents_transport_wait_handler(ngx_event_t *ev)
 }
 
 
-/* Into libcurl, for what is left of the time: it connects in its own turn. */
+/*
+ * Into libcurl, for what is left of the time.  It connects at once: left to
+ * libcurl's timer, all that are new would do so in one go.
+ */
 
 static void
 ngx_http_agents_transport_start(ngx_http_agents_transfer_t *transfer)
@@ -531,7 +560,10 @@ ngx_http_agents_transport_start(ngx_http_agents_transfer_t *transfer)
 
         t->lost = 1;
         ngx_http_agents_transport_post(t);
+        return;
     }
+
+    ngx_http_agents_transport_action(t, CURL_SOCKET_TIMEOUT, 0);
 }
 
 

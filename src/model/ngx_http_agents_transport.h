@@ -12,6 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include "ngx_http_agents_turn.h"
 
 
 typedef struct ngx_http_agents_transport_s  ngx_http_agents_transport_t;
@@ -85,7 +86,7 @@ typedef void (*ngx_http_agents_transport_done_pt)(void *data,
 
 /* "max_connections" bounds sockets; transfers above it wait in order. */
 ngx_http_agents_transport_t *ngx_http_agents_transport_create(
-    ngx_uint_t max_connections, ngx_log_t *log);
+    ngx_uint_t max_connections, ngx_http_agents_turn_t *turn, ngx_log_t *log);
 void ngx_http_agents_transport_destroy(ngx_http_agents_transport_t *t);
 
 /* NULL without memory: "done" is then not called. */

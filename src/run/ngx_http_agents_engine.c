@@ -16,10 +16,6 @@
 /* Runs that one batch says are to stop. */
 #define NGX_HTTP_AGENTS_STOPS_MAX     256
 
-/* Runs that are cancelled in one turn of the event loop: one with tool calls
- * under way takes half a millisecond. */
-#define NGX_HTTP_AGENTS_CANCEL_MAX    16
-
 
 static void ngx_http_agents_engine_tick(ngx_event_t *ev);
 static void ngx_http_agents_engine_measure(ngx_http_agents_engine_t *engine);
@@ -493,7 +489,7 @@ ngx_http_agents_engine_stop(ngx_http_agents_engine_t *engine, const char *id)
     run->to_cancel = 1;
     ngx_queue_insert_tail(&engine->cancelling, &run->cancelling);
 
-    ngx_post_event(&engine->cancel, &ngx_posted_events);
+    ngx_http_agents_turn_post(engine->conf.tasks->turn, &engine->cancel);
 }
 
 
@@ -502,28 +498,24 @@ ngx_http_agents_engine_cancel_handler(ngx_event_t *ev)
 {
     ngx_http_agents_engine_t *engine = ev->data;
 
-    ngx_uint_t              i;
     ngx_queue_t            *q;
     ngx_http_agents_run_t  *run;
 
-    for (i = 0; i < NGX_HTTP_AGENTS_CANCEL_MAX; i++) {
-
-        if (ngx_queue_empty(&engine->cancelling)) {
-            return;
-        }
-
-        q = ngx_queue_head(&engine->cancelling);
-        run = ngx_queue_data(q, ngx_http_agents_run_t, cancelling);
-
-        ngx_queue_remove(q);
-        run->to_cancel = 0;
-
-        ngx_http_agents_run_cancel(run);
+    if (ngx_queue_empty(&engine->cancelling)) {
+        return;
     }
+
+    q = ngx_queue_head(&engine->cancelling);
+    run = ngx_queue_data(q, ngx_http_agents_run_t, cancelling);
+
+    ngx_queue_remove(q);
+    run->to_cancel = 0;
 
     if (!ngx_queue_empty(&engine->cancelling)) {
-        ngx_post_event(ev, &ngx_posted_next_events);
+        ngx_http_agents_turn_post(engine->conf.tasks->turn, ev);
     }
+
+    ngx_http_agents_run_cancel(run);
 }
 
 

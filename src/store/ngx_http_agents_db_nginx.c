@@ -274,9 +274,7 @@ ngx_http_agents_db_nginx_finish(ngx_http_agents_db_nginx_t *base,
 {
     ngx_http_agents_db_nginx_line_push(&base->finished, batch);
 
-    if (!base->event.posted) {
-        ngx_post_event(&base->event, &ngx_posted_events);
-    }
+    ngx_http_agents_turn_post(base->tasks->turn, &base->event);
 }
 
 
@@ -300,25 +298,24 @@ ngx_http_agents_db_nginx_event_handler(ngx_event_t *ev)
 {
     ngx_http_agents_db_nginx_t  *base = ev->data;
 
-    ngx_uint_t                   n;
     ngx_http_agents_db_batch_t  *batch;
 
-    /* what a callback adds to the line has an event of its own */
+    batch = ngx_http_agents_db_nginx_line_pop(&base->finished);
 
-    for (n = base->finished.n; n; n--) {
-        batch = ngx_http_agents_db_nginx_line_pop(&base->finished);
-
-        if (batch->status == NGX_HTTP_AGENTS_DB_ERROR) {
-            ngx_log_error(NGX_LOG_ERR, base->log, 0, "agents store: %s",
-                          batch->error);
-        }
-
-        base->pending--;
-
-        ngx_http_agents_db_nginx_count(base, batch);
-
-        batch->done(batch, batch->data);
+    if (base->finished.n) {
+        ngx_http_agents_turn_post(base->tasks->turn, ev);
     }
+
+    if (batch->status == NGX_HTTP_AGENTS_DB_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, base->log, 0, "agents store: %s",
+                      batch->error);
+    }
+
+    base->pending--;
+
+    ngx_http_agents_db_nginx_count(base, batch);
+
+    batch->done(batch, batch->data);
 
     /* nginx looks at this when it would leave; the timer itself may stay */
 

@@ -51,6 +51,7 @@ endif
 MODULE   := $(BUILD)/ngx_http_agents_module.so
 CTL      := $(BUILD)/agentsctl
 TREE     := $(BUILD)/$(if $(NGINX_SRC),upstream,nginx)
+PROBE    := $(BUILD)/bench/ngx_http_bench_probe_module.so
 
 # What needs no nginx is built once more, as a library for agentsctl and the
 # unit tests; the list follows from the #includes.
@@ -204,7 +205,7 @@ lint: | $(BUILD)/.deps-lint
 	    --inline-suppr --suppressions-list=util/cppcheck.txt \
 	    -j2 $(INCLUDES) src agentsctl *.c
 
-bench: all $(BUILD)/bench/load $(BUILD)/bench/statements \
+bench: all $(BUILD)/bench/load $(BUILD)/bench/statements $(PROBE) \
     | $(BUILD)/.deps-bench
 	@bench/run --build $(BUILD) $(B)
 
@@ -215,9 +216,19 @@ chaos: all | $(BUILD)/.deps-test
 	@bench/chaos --build $(BUILD) $(C)
 
 $(BUILD)/bench/load: $(addprefix $(BUILD)/obj/bench/, \
-    load.o client.o peer.o net.o samples.o)
+    load.o client.o peer.o stream.o net.o samples.o)
 	@mkdir -p $(@D)
 	@$(CC) $(FLAGS) $(LINK) -o $@ $^
+
+# A module of its own, so that nothing of it is in the one that is shipped.
+
+$(PROBE): $(wildcard bench/probe/*) util/configure
+	@mkdir -p $(@D)
+	@MODULE=bench/probe util/configure $(TREE)-probe "$(FLAGS)" "$(LINK)" \
+	    $(NGINX_SRC)
+	@$(MAKE) -s --no-print-directory -C $(TREE)-probe -f objs/Makefile \
+	    modules
+	@cp $(TREE)-probe/objs/$(@F) $@
 
 $(BUILD)/bench/statements: $(BUILD)/obj/bench/statements.o $(BUILD)/libcore.a
 	@mkdir -p $(@D)

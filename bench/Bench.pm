@@ -75,13 +75,17 @@ sub new {
 
     $self->{t} = AgentsTest->new(
         store => $spec, workers => $o{workers} || 2, mock => $peer,
-        main => 'worker_rlimit_nofile ' . files() . ";\n"
+        protocol => $o{protocol} || 'openai',
+        main => 'load_module ' . AgentsTest::build_dir()
+                . "/bench/ngx_http_bench_probe_module.so;\n"
+                . 'worker_rlimit_nofile ' . files() . ";\n"
                 . 'thread_pool agents threads=4 max_queue=65536;',
         http => "keepalive_requests 100000000;\n"
                 . 'agents_thread_pool agents;',
         provider => 'max_connections 16384;',
         location => 'agents_max_runs_per_user 1000000;',
-        server => limit_location($o{limit} || 1),
+        server => limit_location($o{limit} || 1)
+                  . ($o{probe} ? "location = /probe { bench_probe; }\n" : ''),
         replace => {
             'cluster shared;' => 'cluster shared max_inferences=65536;',
             'worker_connections 4096' => 'worker_connections 32768',
@@ -132,6 +136,15 @@ sub without {
     my $value = $what->();
     $self->start;
     return $value;
+}
+
+
+# What the probe in the worker saw since it was asked last.
+sub probe {
+    my ($self) = @_;
+    my $answer = $self->{t}->get('/probe', token => undef);
+    die "probe: $answer->{status}\n" unless $answer->{status} == 200;
+    return $answer->{json};
 }
 
 
@@ -266,8 +279,8 @@ sub numbered {
 
 # What a store in use has: ended runs, and statistics of its tables.
 sub populate {
-    my ($self, $n) = @_;
-    my $set = $self->copies($self->model_run('text'), $n);
+    my ($self, $n, %o) = @_;
+    my $set = $self->copies($self->model_run('text', %o), $n);
     $self->tidy;
     return $set;
 }
@@ -316,10 +329,11 @@ sub runs_seen {
 
 # One run of a conversation of this kind, completed.
 sub model_run {
-    my ($self, $kind) = @_;
+    my ($self, $kind, %o) = @_;
     return $self->{runs}{$kind} if $self->{runs}{$kind};
     my $set = $self->conversations($kind, 1);
-    $self->runs(set => $set, runs => 1, tools => $kind eq 'tool' ? 1 : 0);
+    $self->runs(set => $set, runs => 1, tools => $kind eq 'tool' ? 1 : 0,
+                %o);
     my $conversation = sprintf '%08x-0000-7000-8000-%012x', $set, 0;
     my ($id) = $self->sql('SELECT id FROM agents_runs WHERE conversation_id ='
                           . " '$conversation'");

@@ -5,11 +5,13 @@
  *
  *     load runs  --port N --token T --peer N --body JSON --set N --runs N
  *                --in-flight N [--connections N] [--seconds S]
- *                [--model-ms N] [--tools N] [--expected-ms N] [--pause-ms N]
+ *                [--model-ms N] [--words N] [--tools N] [--calls N]
+ *                [--tool-ms N] [--expected-ms N] [--pause-ms N]
  *     load gets  --port N --token T --path P --connections N
  *                --interval-ms N --seconds S
  *
- * "runs" prints one JSON object, times in microseconds.
+ * With --words the model streams so many; --calls is how many a turn with tools
+ * has.  "runs" prints one JSON object, times in microseconds.
  */
 
 
@@ -87,6 +89,7 @@ load_number(int argc, char **argv, const char *name, int64_t otherwise)
 static int
 load_runs(bench_loop_t *loop, int argc, char **argv)
 {
+    int64_t       words;
     bench_peer_t  peer;
     bench_runs_t  runs;
 
@@ -94,7 +97,15 @@ load_runs(bench_loop_t *loop, int argc, char **argv)
     memset(&runs, 0, sizeof(bench_runs_t));
 
     peer.model_delay = load_number(argc, argv, "--model-ms", 0) * 1000;
+    peer.tool_delay = load_number(argc, argv, "--tool-ms", 0) * 1000;
     peer.tools = load_number(argc, argv, "--tools", 0);
+    peer.calls_each = load_number(argc, argv, "--calls", 1);
+
+    words = load_number(argc, argv, "--words", 0);
+
+    if (words != 0) {
+        peer.streams = bench_streams((size_t) words);
+    }
 
     runs.port = (int) load_number(argc, argv, "--port", 0);
     runs.token = load_text(argc, argv, "--token");
@@ -157,6 +168,8 @@ load_print(bench_runs_t *runs, bench_peer_t *peer)
     bench_samples_print(&peer->to_model, "to_model");
     printf(", ");
     bench_samples_print(&peer->iteration, "iteration");
+    printf(", ");
+    bench_samples_print(&peer->turn, "turn");
     printf(", ");
     load_print_text("fault", runs->fault);
     printf("}\n");

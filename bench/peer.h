@@ -1,8 +1,8 @@
 
 /*
- * What the runs talk to: a model that speaks OpenAI's chat completions
- * (/v1/chat/completions) and an MCP server with one tool (/mcp), both with
- * answers that cost next to nothing.
+ * What the runs talk to: a model and an MCP server with one tool (/mcp), both
+ * with answers that cost next to nothing.  The model streams in the form of any
+ * provider; a whole reply it has in that of chat completions alone.
  */
 
 
@@ -12,11 +12,16 @@
 
 #include "net.h"
 #include "samples.h"
+#include "stream.h"
 
 
 typedef struct {
-    int64_t           model_delay;  /* microseconds before a reply */
-    int64_t           tools;        /* calls before the text, one a turn */
+    int64_t           model_delay;  /* microseconds before a reply, or from
+                                       one end of a stream to the other */
+    int64_t           tool_delay;
+    int64_t           tools;        /* turns with calls before the text */
+    int64_t           calls_each;   /* in each of them */
+    bench_stream_t   *streams;      /* NULL: replies are whole */
 
     int64_t           inferences;   /* requests that came */
     int64_t           calls;
@@ -28,10 +33,11 @@ typedef struct {
     bench_samples_t   to_tool;
     bench_samples_t   to_model;
     bench_samples_t   iteration;    /* their sum */
+    bench_samples_t   turn;         /* from a reply to the next request */
 
+    int64_t           asked;        /* for tools: when */
     int64_t           replied;      /* when; 0: not yet, in this run */
     int64_t           called;
-    int64_t           first;
     int64_t           ids;
     struct bench_peer_reply_s  *pending;
 } bench_peer_t;

@@ -30,6 +30,9 @@ static ngx_int_t ngx_http_agents_background_finished(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static void ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
     ngx_http_request_t *sr, ngx_int_t rc);
+static ngx_uint_t ngx_http_agents_background_sent(ngx_http_request_t *sr);
+static ngx_uint_t ngx_http_agents_background_busy(ngx_http_request_t *sr,
+    ngx_int_t rc);
 static void ngx_http_agents_background_timer_handler(ngx_event_t *ev);
 static void ngx_http_agents_background_abort(ngx_http_agents_background_t *bg);
 static void ngx_http_agents_background_end(ngx_http_agents_background_t *bg);
@@ -538,8 +541,19 @@ ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
         return;     /* too big: it was said already */
     }
 
-    if (bg->failed || u == NULL) {
+    if (bg->failed) {
         answer->status = NGX_HTTP_AGENTS_BACKGROUND_FAILED;
+        return;
+    }
+
+    if (u == NULL) {
+
+        /* limit_req and limit_conn of the location say no */
+
+        answer->status = (rc == NGX_HTTP_SERVICE_UNAVAILABLE
+                          || rc == NGX_HTTP_TOO_MANY_REQUESTS)
+                         ? NGX_HTTP_AGENTS_BACKGROUND_BUSY
+                         : NGX_HTTP_AGENTS_BACKGROUND_FAILED;
         return;
     }
 
@@ -565,8 +579,13 @@ ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
         return;
     }
 
-    if (u->request_sent) {
+    if (ngx_http_agents_background_sent(sr)) {
         answer->status = NGX_HTTP_AGENTS_BACKGROUND_BROKEN;
+        return;
+    }
+
+    if (ngx_http_agents_background_busy(sr, rc)) {
+        answer->status = NGX_HTTP_AGENTS_BACKGROUND_BUSY;
         return;
     }
 
@@ -574,6 +593,69 @@ ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
                       || rc == NGX_HTTP_SERVICE_UNAVAILABLE)
                      ? NGX_HTTP_AGENTS_BACKGROUND_REFUSED
                      : NGX_HTTP_AGENTS_BACKGROUND_FAILED;
+}
+
+
+/* Whether any server may have had the request, or a part of it. */
+
+static ngx_uint_t
+ngx_http_agents_background_sent(ngx_http_request_t *sr)
+{
+    ngx_uint_t                  i;
+    ngx_http_upstream_state_t  *state;
+
+    if (sr->upstream->request_sent) {
+        return 1;
+    }
+
+    if (sr->upstream_states == NULL) {
+        return 0;
+    }
+
+    /* proxy_next_upstream may have gone on to another server */
+
+    state = sr->upstream_states->elts;
+
+    for (i = 0; i < sr->upstream_states->nelts; i++) {
+        if (state[i].bytes_sent != 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Whether it is not a server's fault that nothing was sent: there was no
+ * descriptor or no connection for it (the state names no peer then), or none
+ * of the upstream's servers may be asked now, by max_conns or since they all
+ * failed (the state names the upstream itself).
+ */
+
+static ngx_uint_t
+ngx_http_agents_background_busy(ngx_http_request_t *sr, ngx_int_t rc)
+{
+    ngx_str_t            *peer;
+    ngx_http_upstream_t  *u;
+
+    u = sr->upstream;
+
+    if (u->state == NULL) {
+        return 0;
+    }
+
+    peer = u->state->peer;
+
+    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        return (peer == NULL);
+    }
+
+    return (rc == NGX_HTTP_BAD_GATEWAY
+            && peer != NULL && u->upstream != NULL
+            && peer->len == u->upstream->host.len
+            && ngx_strncmp(peer->data, u->upstream->host.data, peer->len)
+               == 0);
 }
 
 

@@ -55,11 +55,14 @@ typedef struct {
 typedef enum {
     NGX_HTTP_AGENTS_BACKGROUND_OK = 0,      /* complete, whatever its status */
     NGX_HTTP_AGENTS_BACKGROUND_REFUSED,     /* nothing was sent */
+    NGX_HTTP_AGENTS_BACKGROUND_BUSY,        /* nor here: this side has nothing
+                                               to send it with now, or may not
+                                               by a limit of the location */
     NGX_HTTP_AGENTS_BACKGROUND_BROKEN,      /* headers or body cut off */
     NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT,
     NGX_HTTP_AGENTS_BACKGROUND_TOO_BIG,
-    NGX_HTTP_AGENTS_BACKGROUND_FAILED       /* memory, connections, or a
-                                               location that does not proxy */
+    NGX_HTTP_AGENTS_BACKGROUND_FAILED       /* memory, or a location that does
+                                               not proxy */
 } ngx_http_agents_background_status_e;
 
 
@@ -118,8 +121,8 @@ typedef void (*ngx_http_agents_background_done_pt)(void *data,
 
 
 /*
- * NULL without memory or connections: "done" is then not called.  The log is
- * copied; the location's error_log is what is written to.
+ * NULL without memory or connections, with nothing sent: "done" is then not
+ * called.  The log is copied; the location's error_log is what is written to.
  */
 ngx_http_agents_background_t *ngx_http_agents_background_send(
     const ngx_http_agents_background_target_t *target,

@@ -11,6 +11,11 @@
 #define NGX_HTTP_AGENTS_MCP_EXCHANGE_PAUSE    1000
 #define NGX_HTTP_AGENTS_MCP_EXCHANGE_LEAST    100
 
+/* When to look again whether a request can be made that could not be: from the
+ * one to the other, doubled each time. */
+#define NGX_HTTP_AGENTS_MCP_EXCHANGE_BACKOFF      50
+#define NGX_HTTP_AGENTS_MCP_EXCHANGE_BACKOFF_MAX  1000
+
 /* Headers of a GET. */
 #define NGX_HTTP_AGENTS_MCP_EXCHANGE_HEADERS  8
 
@@ -20,6 +25,8 @@
 
 
 static ngx_int_t ngx_http_agents_mcp_exchange_send(
+    ngx_http_agents_mcp_exchange_t *x);
+static ngx_int_t ngx_http_agents_mcp_exchange_hold(
     ngx_http_agents_mcp_exchange_t *x);
 static void ngx_http_agents_mcp_exchange_get(
     ngx_http_agents_mcp_exchange_t *x,
@@ -78,6 +85,7 @@ ngx_http_agents_mcp_exchange_start(
     x->data = data;
     x->last = &x->first;
     x->deadline = ngx_current_msec + conf->timeout;
+    x->until = ngx_current_msec + ngx_max(conf->timeout, conf->patience);
 
     x->pause.handler = ngx_http_agents_mcp_exchange_pause_handler;
     x->pause.data = x;
@@ -86,7 +94,9 @@ ngx_http_agents_mcp_exchange_start(
     ngx_http_agents_sse_init(&x->sse, conf->conf->max_body,
                              ngx_http_agents_mcp_exchange_event, x);
 
-    if (ngx_http_agents_mcp_exchange_send(x) != NGX_OK) {
+    if (ngx_http_agents_mcp_exchange_send(x) != NGX_OK
+        && ngx_http_agents_mcp_exchange_hold(x) != NGX_OK)
+    {
         ngx_http_agents_mcp_exchange_free(x);
         return NULL;
     }
@@ -141,6 +151,47 @@ ngx_http_agents_mcp_exchange_send(ngx_http_agents_mcp_exchange_t *x)
                                             x);
 
     return (x->bg != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * Nothing could be sent, for want of a connection, a descriptor or memory, or
+ * by a limit of the operator's: none of it is the server's fault, or lasts.
+ * NGX_DECLINED if there is no time left to try again.
+ */
+
+static ngx_int_t
+ngx_http_agents_mcp_exchange_hold(ngx_http_agents_mcp_exchange_t *x)
+{
+    ngx_msec_t      wait;
+    ngx_msec_int_t  left;
+
+    if (x->backoff == 0) {
+        ngx_log_error(NGX_LOG_WARN, x->conf.log, 0,
+                      "a request to mcp server \"%V\" cannot be made yet, "
+                      "and is tried again", &x->conf.alias);
+        x->backoff = NGX_HTTP_AGENTS_MCP_EXCHANGE_BACKOFF;
+
+    } else {
+        x->backoff = ngx_min(x->backoff * 2,
+                             NGX_HTTP_AGENTS_MCP_EXCHANGE_BACKOFF_MAX);
+    }
+
+    /* those that wait for one thing do not all come back at once */
+
+    wait = x->backoff / 2 + (ngx_msec_t) ngx_random() % (x->backoff / 2 + 1);
+
+    left = (ngx_msec_int_t) (x->until - ngx_current_msec);
+
+    if (left <= (ngx_msec_int_t) wait) {
+        return NGX_DECLINED;
+    }
+
+    x->held = 1;
+
+    ngx_add_timer(&x->pause, wait);
+
+    return NGX_OK;
 }
 
 
@@ -358,9 +409,17 @@ ngx_http_agents_mcp_exchange_sent(void *data,
 
     x->bg = NULL;
 
+    if (answer->status == NGX_HTTP_AGENTS_BACKGROUND_BUSY
+        && ngx_http_agents_mcp_exchange_hold(x) == NGX_OK)
+    {
+        return;
+    }
+
     if (ngx_http_agents_mcp_exchange_again(x, answer)) {
 
-        if (ngx_http_agents_mcp_exchange_send(x) == NGX_OK) {
+        if (ngx_http_agents_mcp_exchange_send(x) == NGX_OK
+            || ngx_http_agents_mcp_exchange_hold(x) == NGX_OK)
+        {
             return;
         }
 
@@ -460,7 +519,21 @@ ngx_http_agents_mcp_exchange_pause_handler(ngx_event_t *ev)
 {
     ngx_http_agents_mcp_exchange_t  *x = ev->data;
 
-    if (ngx_http_agents_mcp_exchange_send(x) == NGX_OK) {
+    if (x->held) {
+
+        /* the server has its time to answer from here on */
+
+        x->held = 0;
+        x->deadline = ngx_current_msec + x->conf.timeout;
+
+        if ((ngx_msec_int_t) (x->until - x->deadline) < 0) {
+            x->deadline = x->until;
+        }
+    }
+
+    if (ngx_http_agents_mcp_exchange_send(x) == NGX_OK
+        || ngx_http_agents_mcp_exchange_hold(x) == NGX_OK)
+    {
         return;
     }
 

@@ -8,10 +8,11 @@
  *             +-- refused: the next address; cut off: once more --+
  *             v                                                   |
  *   start -> sent -> headers -> JSON, captured -> reading --------+--> done
- *                       |                           ^
- *                       +--> events, as they come --+
- *                       |                 |
- *                       +-- GET <- wait <-+  the stream ended before
+ *    |  ^     |         |                           ^
+ *    v  |     |         +--> events, as they come --+
+ *    wait <---+         |                 |
+ *     nothing could     +-- GET <- wait <-+  the stream ended before
+ *     be sent
  *
  * A short message is read at once, a long one in a pool thread.
  */
@@ -61,7 +62,11 @@ typedef struct {
     size_t                                body_len;
     int64_t                               id;       /* of a request */
     ngx_http_agents_mcp_method_e          method;
-    ngx_msec_t                            timeout;
+    ngx_msec_t                            timeout;  /* of the answer */
+    ngx_msec_t                            patience; /* of the whole, where that
+                                                       is longer: to find that
+                                                       the request can be made
+                                                       at all */
     unsigned                              modern:1;
     unsigned                              resumable:1;  /* an event stream */
     unsigned                              notification:1;
@@ -72,7 +77,8 @@ typedef struct {
 
 /*
  * The conf is copied, but for what it points to: that must outlive the
- * exchange.  NULL without memory or connections: "done" is not called.
+ * exchange.  NULL without memory, or time to wait for it or for a connection:
+ * "done" is not called.
  */
 ngx_http_agents_mcp_exchange_t *ngx_http_agents_mcp_exchange_start(
     const ngx_http_agents_mcp_exchange_conf_t *conf,

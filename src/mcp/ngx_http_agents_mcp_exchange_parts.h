@@ -29,6 +29,8 @@ struct ngx_http_agents_mcp_exchange_s {
     ngx_http_agents_mcp_replied_pt         done;
     void                                  *data;
     ngx_msec_t                             deadline;
+    ngx_msec_t                             until;       /* not beyond */
+    ngx_msec_t                             backoff;     /* the last one */
 
     ngx_http_agents_background_t          *bg;
     ngx_http_agents_background_status_e    status;      /* once bg ended */
@@ -37,7 +39,8 @@ struct ngx_http_agents_mcp_exchange_s {
     ngx_str_t                              location;    /* malloc'd */
 
     ngx_http_agents_sse_t                  sse;
-    ngx_event_t                            pause;       /* before a GET */
+    ngx_event_t                            pause;       /* before a GET, or
+                                                           another attempt */
     ngx_uint_t                             resumes;
     ngx_uint_t                             messages;
     ngx_uint_t                             asides;
@@ -52,6 +55,8 @@ struct ngx_http_agents_mcp_exchange_s {
     unsigned                               ended:1;     /* bg */
     unsigned                               changed:1;   /* its tools */
     unsigned                               repeated:1;
+    unsigned                               held:1;      /* nothing could be
+                                                           sent yet */
     unsigned                               flooded:1;   /* by events */
     unsigned                               failed:1;    /* no memory */
     unsigned                               reading:1;   /* in a thread */

@@ -235,6 +235,7 @@ ngx_http_agents_mcp_exchange_judge(ngx_http_agents_mcp_exchange_t *x,
         reply->outcome = NGX_HTTP_AGENTS_MCP_OVERSIZED;
         return;
 
+    case NGX_HTTP_AGENTS_BACKGROUND_BUSY:
     case NGX_HTTP_AGENTS_BACKGROUND_FAILED:
         reply->outcome = NGX_HTTP_AGENTS_MCP_NO_RESOURCES;
         return;

@@ -237,6 +237,7 @@ ngx_http_agents_mcp_list_send(ngx_http_agents_mcp_server_t *server,
 
         /* a server may say nothing to what it does not know */
 
+        conf.patience = conf.timeout;
         conf.timeout = (conf.timeout + 1) / 2;
     }
 

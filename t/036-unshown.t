@@ -8,14 +8,21 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
 
+my $json = JSON::PP->new->canonical->allow_nonref;
+my @protocols = AgentsTest::Protocols->all;
+my @WAYS = ('streamed', 'whole');
 my $SCHEMA = { type => 'object', required => [ 'n' ],
                properties => { n => { type => 'integer' } } };
+
+my $first = 1;
 
 for my $m (AgentsTest->matrix) {
     my $on = "on $m->{name}";
     my $t = AgentsTest->new(%$m,
-        plane => 'model plain provider=scripted id=scripted'
-                 . ' max_tokens=9000 no_native_format;',
+        AgentsTest::Protocols->configured('', map { my $name = $_->name;
+            [ "$name-plain-streamed", $name, 'no_native_format' ],
+            [ "$name-plain-whole", $name, 'no_native_format no_stream' ] }
+            @protocols),
         handlers => {
             '/odd' => AgentsTest::Mcp::handler(
                 tools => [ { name => 'by day.of/week',
@@ -24,7 +31,14 @@ for my $m (AgentsTest->matrix) {
                     { content => [ { type => 'text', text => 'ok' } ] } }),
         })->start;
 
-    subtest "a tool in place of a format $on" => sub { stand_in($t) };
+    for my $protocol ($first ? @protocols : $protocols[0]) {
+        for my $way (@WAYS) {
+            my $name = $protocol->name . ", $way";
+            subtest "a tool in place of a format, $name $on"
+                => sub { stand_in($t, $protocol, $way) };
+        }
+    }
+    $first = 0;
     subtest "a request to mend $on" => sub { mended($t) };
     subtest "an odd name $on" => sub { odd_name($t) };
     $t->clean("$m->{name}: no error logged");
@@ -56,29 +70,37 @@ sub blocks { return map { @{$_->{content_blocks}} } @{$_[0]} }
 
 
 sub stand_in {
-    my ($t) = @_;
-    my $c = $t->conversation(model => 'plain', mcp => '',
+    my ($t, $protocol, $way) = @_;
+    my $model = $protocol->name . "-plain-$way";
+    my $c = $t->conversation(model => $model, mcp => '',
                              output_format_schema => $SCHEMA);
     $t->mock->forget;
     my ($run, $seen) = watched($t, $c, script(
         { tools => [ [ 'mcp-slow', { seconds => 0.3 } ] ] },
+        { text => 'So:', tools => [ [ 'final_answer-json', { n => 'seven' },
+                                      'f0' ] ] },
         { tools => [ [ 'final_answer-json', { n => 7 }, 'f1' ] ] }));
     is_deeply $run->{final_structured_output}, { n => 7 }, 'an answer'
         or diag explain $run;
     is $run->{final_text}, undef, 'no text';
-    my ($asked) = grep { $_->{path} =~ /completions/ } @{$t->mock->requests};
-    ok +(grep { $_->{function}{name} eq 'final_answer-json' }
-         @{$asked->{json}{tools}}), 'the model was offered the tool';
+    is $run->{iterations_used}, 3, 'mended once';
+    my @prompts = map { AgentsTest::Model::prompt($_) }
+                  grep { AgentsTest::Protocols->of($_) }
+                  @{$t->mock->requests};
+    is scalar(grep { $_->{name} eq 'final_answer-json' }
+              map { @{$_->{tools}} } @prompts), 3,
+       'the model was offered the tool each time';
+    is $_->{choice}, 'any', 'and asked for a call' for @prompts;
 
     # the script itself names it, in the user's own words
-    my $words = JSON::PP->new->allow_nonref->encode($run->{payload}{text});
+    my $words = $json->encode($run->{payload}{text});
     $seen =~ s/\Q$words\E//g;
     like $seen, qr/"turn_index":0/, 'a turn was seen live';
-    unlike $seen, qr/final_answer|"f1"/, 'the tool was not';
+    unlike $seen, qr/final_answer|"f[01]"|seven/, 'the tool was not';
     my @blocks = blocks($t->messages($c));
     is_deeply [ map { $_->{type} } @blocks ],
               [ qw(text tool_use tool_result text) ], 'no call of it';
-    is_deeply JSON::PP::decode_json($blocks[-1]{text}), { n => 7 },
+    is_deeply $json->decode($blocks[-1]{text}), { n => 7 },
               'one text block of JSON';
     return;
 }
@@ -95,7 +117,7 @@ sub mended {
         or diag explain $run;
     is $run->{iterations_used}, 3, 'with a repair turn';
 
-    my $words = JSON::PP->new->allow_nonref->encode($run->{payload}{text});
+    my $words = $json->encode($run->{payload}{text});
     $seen =~ s/\Q$words\E//g;
     unlike $seen, qr/seventeen|does not match/, 'which was never seen';
     is_deeply [ map { $_->{role} } @{$t->messages($c)} ],

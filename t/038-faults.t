@@ -6,13 +6,15 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
+use AgentsTest::Burst;
 
+my $ASK = { name => 'ask', input_schema => { type => 'object' } };
 my $FAILED = 'AgentLoopInferenceFailed';
 my $LONG = 'prompt is too long: 200001 tokens > 200000 maximum';
 
 # A fault, what it comes to ("" is the reply that follows), how often the
-# provider is asked; then what is different where: by protocol or by way, with
-# undef for what does not exist there.
+# provider is asked; then what is different where: by protocol, by the form of
+# its bodies or by way, with undef for what does not exist there.
 my %faults = (
     'status 400' => [ error(400, 'invalid_request_error', 'odd test-key'),
                       "$FAILED: .*400: odd \\[api key\\]", 1 ],
@@ -31,9 +33,13 @@ my %faults = (
     'a page of HTML' => [ { status => 403, body =>
         '<html><title>Blocked</title></html>' }, "$FAILED: .*403: Blocked", 1 ],
     map({ ("status $_" => [ error($_, 'api_error', 'busy'), '', 2 ]) }
-        408, 429, 500, 502, 503, 504, 529),
+        429, 503, 504),
+    map({ ("status $_" => [ error($_, 'api_error', 'busy'), '', 2,
+                            cortex => [ "$FAILED: .*$_: busy", 1 ] ]) }
+        408, 500, 502, 529),
     'status 409' => [ error(409, 'conflict', 'again'), "$FAILED: .*409", 1,
-                      anthropic => [ '', 2 ] ],
+                      anthropic => [ '', 2 ],
+                      cortex => [ "$FAILED: .*409", 1 ] ],
     'status 424' => [ error(424, 'modelErrorException', 'later'),
                       "$FAILED: .*424", 1, bedrock => [ '', 2 ] ],
     'Retry-After' => [ { error(429, 'rate_limit_error', 'slow')->(),
@@ -64,16 +70,17 @@ my %faults = (
                     anthropic => [ 'AgentLoopRefused', 1 ] ],
     'filtered by the policy' => [ error(400, 'invalid_request_error',
         'Output blocked by content filtering policy'),
-        "$FAILED: .*", 1, anthropic => [ 'AgentLoopContentFiltered', 1 ] ],
-    'a guardrail' => [ { text => 'x', finish => 'guardrail_intervened' }, '', 1,
-        bedrock => [ 'AgentLoopContentFiltered', 1 ], openai => undef,
-        anthropic => undef ],
+        'AgentLoopContentFiltered', 1 ],
+    'a guardrail' => [ { text => 'x', finish => 'guardrail_intervened' },
+        'AgentLoopContentFiltered', 1, anthropic => undef ],
     'malformed' => [ { text => 'x', finish => 'malformed_tool_use' }, '', 1,
         bedrock => [ 'AgentLoopSchemaDecodeFailed', 1 ], openai => undef,
         anthropic => undef ],
     'no more context' => [ { text => 'x',
         finish => 'model_context_window_exceeded' },
-        'AgentLoopContextOverflow', 1, openai => undef ],
+        'AgentLoopContextOverflow', 1 ],
+    'arguments that are no JSON' => [ { tools => [ [ 'ask', '{"q": ' ] ] },
+                                      '', 2 ],
 );
 
 my $t = AgentsTest->new(location => 'agents_inference_timeout 20s;',
@@ -81,14 +88,11 @@ my $t = AgentsTest->new(location => 'agents_inference_timeout 20s;',
 my @models = map { my $protocol = $_;
                    map { { protocol => $protocol, way => $_,
                            name => $protocol->name . "-$_" } }
-                   qw(streamed whole) } AgentsTest::Protocols->forms;
+                   qw(streamed whole) } AgentsTest::Protocols->all;
 
 # all at once: most of their time is waiting
 for my $model (@models) {
-    for my $name (sort keys %faults) {
-        $model->{runs}{$name} = begin($model, $name)
-            if is_told_apart($model, $name) && expected($model, $name);
-    }
+    begin($model, grep { expected($model, $_) } sort keys %faults);
 }
 my %done;
 for my $model (@models) {
@@ -111,14 +115,6 @@ sub error {
 }
 
 
-# Statuses are told from bodies before anyone asks whether it was a stream.
-sub is_told_apart {
-    my ($model, $name) = @_;
-    return $model->{way} eq 'streamed'
-           || $name !~ /^status (?!400|503)/;
-}
-
-
 # The most special of what is said of this model: [ outcome, requests ].
 sub expected {
     my ($model, $name) = @_;
@@ -126,7 +122,8 @@ sub expected {
     my ($outcome, $times, %own) = @rest;
     my $protocol = $model->{protocol};
 
-    for ($protocol->name, $model->{way}) {
+    for ($protocol->name, $protocol->protocol, $protocol->form,
+         $model->{way}) {
         return $own{$_} if exists $own{$_};
     }
     return [ $outcome, $times ];
@@ -134,12 +131,29 @@ sub expected {
 
 
 sub begin {
-    my ($model, $name) = @_;
+    my ($model, @names) = @_;
+    my $path = '/agents/conversations';
+    my $body = $t->conversation_body(model => $model->{name},
+                                     tools => [ $ASK ]);
+    my @made = burst($t, map { [ 'POST', $path, $body ] } @names);
+    my @begun = burst($t, map { my $c = $made[$_]{json};
+        [ 'POST', "$path/$c->{id}/runs", run_of($model, $c, $names[$_]) ] }
+        0 .. $#names);
+
+    for (0 .. $#names) {
+        die "$begun[$_]{status}\n" unless $begun[$_]{status} == 202;
+        $model->{runs}{$names[$_]} = $begun[$_]{json};
+    }
+    return;
+}
+
+
+sub run_of {
+    my ($model, $conversation, $name) = @_;
     my $fault = $faults{$name}[0];
     my %entry = ref $fault eq 'CODE' ? $fault->() : %$fault;
-    my $c = $t->conversation(model => $model->{name});
-    return $t->run($c, script({ times => 1, %entry },
-                              { text => "after: $name, $model->{name}" }));
+    return $t->run_body($conversation, script({ times => 1, %entry },
+        { text => "after: $name, $model->{name}" }));
 }
 
 
@@ -154,7 +168,8 @@ sub ends {
     if ($outcome eq '') {
         is $run->{status}, 'completed', 'then it goes on'
             or diag explain $run->{error};
-        is $run->{iterations_used}, 1, 'as one iteration';
+        is $run->{iterations_used}, $name =~ /^arguments/ ? 2 : 1,
+           'as one iteration, or told to the model in another';
         cmp_ok $asked[1]{at} - $asked[0]{at}, '>=', 0.95, 'after its wait'
             if $name eq 'Retry-After';
         return;

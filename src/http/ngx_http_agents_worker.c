@@ -50,7 +50,9 @@ ngx_http_agents_worker_create(ngx_cycle_t *cycle,
 
     amcf->worker = worker;
 
-    if (ngx_http_agents_catalog_worker_init(&amcf->catalog, &worker->turn,
+    if (ngx_http_agents_catalog_worker_init(&amcf->catalog,
+                                            &worker->zone->lacks,
+                                            &worker->turn,
                                             cycle->connection_n / 2,
                                             cycle->log)
         != NGX_OK)

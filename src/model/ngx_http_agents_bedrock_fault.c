@@ -14,6 +14,10 @@ static const char *const  ngx_http_agents_bedrock_fault_long[] = {
     "context window", "maximum context length", "too many input tokens", NULL
 };
 
+static const char *const  ngx_http_agents_bedrock_fault_filtered[] = {
+    "content filtering policy", "blocked by guardrail", NULL
+};
+
 /* Of keys that end: others are worth a try. */
 static const char *const  ngx_http_agents_bedrock_fault_ended[] = {
     "security token", "ExpiredToken", NULL
@@ -97,6 +101,12 @@ ngx_http_agents_bedrock_fault_class(const ngx_http_agents_refusal_t *refusal,
                                         ngx_http_agents_bedrock_fault_long)))
     {
         return NGX_HTTP_AGENTS_FAULT_CONTEXT;
+    }
+
+    if (ngx_http_agents_refusal_says(refusal,
+                                      ngx_http_agents_bedrock_fault_filtered))
+    {
+        return NGX_HTTP_AGENTS_FAULT_FILTERED;
     }
 
     if ((status == 403 || status == 400)

@@ -1,5 +1,6 @@
 
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_lacks.h"
 
 
 static char *ngx_http_agents_catalog_check_hosts(ngx_conf_t *cf,
@@ -39,6 +40,7 @@ ngx_http_agents_catalog_check(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    catalog->mark = ngx_http_agents_lacks_mark();
     plane = catalog->planes.elts;
 
     for (i = 0; i < catalog->planes.nelts; i++) {
@@ -214,14 +216,13 @@ ngx_http_agents_catalog_title_model(ngx_http_agents_plane_t *plane)
 
 
 void
-ngx_http_agents_catalog_learn(ngx_http_agents_model_t *model,
-    ngx_uint_t lacks, const char *message, ngx_log_t *log)
+ngx_http_agents_catalog_learn(ngx_http_agents_catalog_t *catalog,
+    ngx_http_agents_model_t *model, ngx_uint_t lacks, const char *message,
+    ngx_log_t *log)
 {
-    if (model->learned & lacks) {
+    if (!ngx_http_agents_lacks_add(model->learned, catalog->mark, lacks)) {
         return;
     }
-
-    model->learned |= lacks;
 
     ngx_log_error(NGX_LOG_WARN, log, 0,
                   "the model \"%V\" is not asked for this any more: %s",
@@ -230,12 +231,13 @@ ngx_http_agents_catalog_learn(ngx_http_agents_model_t *model,
 
 
 void
-ngx_http_agents_catalog_prompt(ngx_http_agents_model_t *model,
-    ngx_http_agents_prompt_t *prompt)
+ngx_http_agents_catalog_prompt(const ngx_http_agents_catalog_t *catalog,
+    const ngx_http_agents_model_t *model, ngx_http_agents_prompt_t *prompt)
 {
     prompt->provider = (const char *) model->provider->name.data;
     prompt->model = (const char *) model->id.data;
-    prompt->lacks = model->lacks | model->learned;
+    prompt->lacks = model->lacks | ngx_http_agents_lacks_get(model->learned,
+                                                             catalog->mark);
 
     if (model->max_tokens_field.len != 0) {
         prompt->max_tokens_field = (const char *) model->max_tokens_field.data;

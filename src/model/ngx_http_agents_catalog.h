@@ -101,8 +101,10 @@ typedef struct {
     ngx_http_agents_provider_t        *provider;    /* set by check */
     ngx_uint_t                         max_tokens;  /* ceiling */
     ngx_uint_t                         lacks;       /* NGX_HTTP_AGENTS_NO_* */
-    ngx_atomic_t                       learned;     /* likewise, by refusals; a
-                                                       worker's own */
+    ngx_atomic_t                      *learned;     /* likewise, by refusals: a
+                                                       place of the zone, set
+                                                       in process init */
+    ngx_atomic_t                       alone;       /* where it has none */
     ngx_str_t                          max_tokens_field;    /* NUL; or empty */
     unsigned                           title:1;
     u_char                            *file;
@@ -123,6 +125,7 @@ typedef struct {
     ngx_array_t                        planes;      /* ..._plane_t * */
     ngx_resolver_t                    *resolver;    /* NULL: none in http */
     ngx_msec_t                         resolver_timeout;
+    ngx_atomic_uint_t                  mark;        /* of what is learned */
 } ngx_http_agents_catalog_t;
 
 
@@ -157,16 +160,17 @@ ngx_http_agents_model_t *ngx_http_agents_catalog_title_model(
     ngx_http_agents_plane_t *plane);
 
 /*
- * Remembers what a model was found to lack, for the prompts of this worker,
- * and says it in the log the first time.  Event loop.
+ * Remembers what a model was found to lack, for the prompts of all workers of
+ * this configuration, and says it in the log the first time.  Event loop.
  */
-void ngx_http_agents_catalog_learn(ngx_http_agents_model_t *model,
-    ngx_uint_t lacks, const char *message, ngx_log_t *log);
+void ngx_http_agents_catalog_learn(ngx_http_agents_catalog_t *catalog,
+    ngx_http_agents_model_t *model, ngx_uint_t lacks, const char *message,
+    ngx_log_t *log);
 
 /* Sets what a prompt has of its model: the pointers are the catalog's.  Any
  * thread. */
-void ngx_http_agents_catalog_prompt(ngx_http_agents_model_t *model,
-    ngx_http_agents_prompt_t *prompt);
+void ngx_http_agents_catalog_prompt(const ngx_http_agents_catalog_t *catalog,
+    const ngx_http_agents_model_t *model, ngx_http_agents_prompt_t *prompt);
 
 
 #endif /* _NGX_HTTP_AGENTS_CATALOG_H_INCLUDED_ */

@@ -5,12 +5,19 @@
 #include "ngx_http_agents_transport.h"
 
 
+static void ngx_http_agents_catalog_worker_models(
+    ngx_http_agents_catalog_t *catalog, ngx_http_agents_lacks_t *lacks);
+
+
 ngx_int_t
 ngx_http_agents_catalog_worker_init(ngx_http_agents_catalog_t *catalog,
-    ngx_http_agents_turn_t *turn, ngx_uint_t max, ngx_log_t *log)
+    ngx_http_agents_lacks_t *lacks, ngx_http_agents_turn_t *turn,
+    ngx_uint_t max, ngx_log_t *log)
 {
     ngx_uint_t                    i;
     ngx_http_agents_provider_t   *provider, **providers;
+
+    ngx_http_agents_catalog_worker_models(catalog, lacks);
 
     providers = catalog->providers.elts;
 
@@ -47,6 +54,30 @@ ngx_http_agents_catalog_worker_init(ngx_http_agents_catalog_t *catalog,
     }
 
     return NGX_OK;
+}
+
+
+/* Models have numbers in the order in which they stand. */
+
+static void
+ngx_http_agents_catalog_worker_models(ngx_http_agents_catalog_t *catalog,
+    ngx_http_agents_lacks_t *lacks)
+{
+    ngx_uint_t                i, k, n;
+    ngx_http_agents_model_t  *model;
+    ngx_http_agents_plane_t  *plane;
+
+    plane = catalog->planes.elts;
+    n = 0;
+
+    for (i = 0; i < catalog->planes.nelts; i++) {
+        model = plane[i].models.elts;
+
+        for (k = 0; k < plane[i].models.nelts; k++, n++) {
+            model[k].learned = (n < NGX_HTTP_AGENTS_LACKS_PLACES)
+                               ? &lacks->places[n] : &model[k].alone;
+        }
+    }
 }
 
 

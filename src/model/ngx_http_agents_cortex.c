@@ -29,7 +29,8 @@ static const char *const  ngx_http_agents_cortex_long[] = {
 };
 
 static const char *const  ngx_http_agents_cortex_filtered[] = {
-    "content filter", "filtered by cortex guard", NULL
+    "content filter", "content management policy", "filtered by cortex guard",
+    NULL
 };
 
 /* In the midst of a stream there is no status: these codes stand for one. */

@@ -18,6 +18,11 @@ static const char *const  ngx_http_agents_openai_fault_filtered[] = {
     "ResponsibleAIPolicyViolation", NULL
 };
 
+/* Gateways put others' words into codes of their own. */
+static const char *const  ngx_http_agents_openai_fault_filtered_texts[] = {
+    "content management policy", "content filtering policy", NULL
+};
+
 static const char *const  ngx_http_agents_openai_fault_long[] = {
     "context_length_exceeded", "exceed_context_size_error", NULL
 };
@@ -97,7 +102,9 @@ ngx_http_agents_openai_fault_class(const ngx_http_agents_refusal_t *refusal,
     }
 
     if (ngx_http_agents_refusal_named(refusal,
-                                      ngx_http_agents_openai_fault_filtered))
+                                      ngx_http_agents_openai_fault_filtered)
+        || ngx_http_agents_refusal_says(refusal,
+                                  ngx_http_agents_openai_fault_filtered_texts))
     {
         return NGX_HTTP_AGENTS_FAULT_FILTERED;
     }

@@ -31,6 +31,25 @@ static void ngx_http_agents_openai_reply_usage(ngx_http_agents_draft_t *draft,
     const json_t *root);
 
 
+/* OpenAI's own are the first two; gateways pass on those of others.  Calls are
+ * known by their presence. */
+
+static const struct {
+    const char              *reason;
+    ngx_http_agents_stop_e   stop;
+} ngx_http_agents_openai_stops[] = {
+    { "length", NGX_HTTP_AGENTS_STOP_LENGTH },
+    { "content_filter", NGX_HTTP_AGENTS_STOP_FILTERED },
+    { "max_tokens", NGX_HTTP_AGENTS_STOP_LENGTH },
+    { "content_filtered", NGX_HTTP_AGENTS_STOP_FILTERED },
+    { "guardrail_intervened", NGX_HTTP_AGENTS_STOP_FILTERED },
+    { "refusal", NGX_HTTP_AGENTS_STOP_REFUSED },
+    { "model_length", NGX_HTTP_AGENTS_STOP_CONTEXT },
+    { "model_context_window_exceeded", NGX_HTTP_AGENTS_STOP_CONTEXT },
+    { NULL, NGX_HTTP_AGENTS_STOP_DONE }
+};
+
+
 int
 ngx_http_agents_openai_reply_read(ngx_http_agents_draft_t *draft,
     const json_t *root, ngx_http_agents_buf_t *why)
@@ -238,7 +257,7 @@ static void
 ngx_http_agents_openai_reply_stop(ngx_http_agents_draft_t *draft,
     const json_t *choice, const json_t *message)
 {
-    size_t       len;
+    size_t       i, len;
     const char  *reason, *refusal;
 
     refusal = ngx_http_agents_json_string(message, "refusal", &len);
@@ -254,15 +273,13 @@ ngx_http_agents_openai_reply_stop(ngx_http_agents_draft_t *draft,
         return;
     }
 
-    if (strcmp(reason, "length") == 0) {
-        ngx_http_agents_draft_stop(draft, NGX_HTTP_AGENTS_STOP_LENGTH);
-
-    } else if (strcmp(reason, "content_filter") == 0) {
-        ngx_http_agents_draft_stop(draft, NGX_HTTP_AGENTS_STOP_FILTERED);
-
-    } else {
-        ngx_http_agents_draft_stop(draft, NGX_HTTP_AGENTS_STOP_DONE);
+    for (i = 0; ngx_http_agents_openai_stops[i].reason != NULL; i++) {
+        if (strcmp(reason, ngx_http_agents_openai_stops[i].reason) == 0) {
+            break;
+        }
     }
+
+    ngx_http_agents_draft_stop(draft, ngx_http_agents_openai_stops[i].stop);
 }
 
 

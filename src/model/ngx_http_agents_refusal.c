@@ -38,6 +38,9 @@ static const ngx_http_agents_refusal_lack_t  ngx_http_agents_refusal_lacking[]
     { NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS, "grammar with tools" },
     { NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS, "response_format with tools" },
     { NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS, "grammar and tools" },
+    { NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS, "constraints with tools" },
+    { NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS, "combined with tool" },
+    { NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS, "response mime type" },
     { NGX_HTTP_AGENTS_NO_NATIVE_FORMAT, "output_config" },
     { NGX_HTTP_AGENTS_NO_NATIVE_FORMAT, "outputConfig" },
     { NGX_HTTP_AGENTS_NO_NATIVE_FORMAT, "response_format" },
@@ -58,7 +61,8 @@ static const char *const  ngx_http_agents_refusal_words[] = {
     "not allowed", "not available", "not compatible", "incompatible",
     "extraneous key", "unrecognized", "unknown parameter", "unknown field",
     "unexpected keyword", "only the default", "cannot be used",
-    "cannot use", "deprecated", "removed", "must be auto", "not enabled", NULL
+    "cannot use", "cannot be combined", "cannot specify", "deprecated",
+    "removed", "must be auto", "not enabled", NULL
 };
 
 

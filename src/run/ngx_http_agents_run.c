@@ -368,7 +368,7 @@ ngx_http_agents_run_find_model(ngx_http_agents_run_t *run)
 
     loop->protocol = run->model->provider->protocol;
 
-    ngx_http_agents_catalog_prompt(run->model, &loop->prompt);
+    ngx_http_agents_catalog_prompt(catalog, run->model, &loop->prompt);
 
     return NGX_OK;
 }

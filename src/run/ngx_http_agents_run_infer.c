@@ -205,7 +205,7 @@ ngx_http_agents_run_infer_done(void *data,
 
 /*
  * The model was asked for what it cannot do: this inference is made again
- * without it, and those that follow in this worker do not ask for it either.
+ * without it, and those that follow do not ask for it either.
  * NGX_DECLINED if it was not asked for.
  */
 
@@ -217,8 +217,10 @@ ngx_http_agents_run_infer_without(ngx_http_agents_run_t *run,
         return NGX_DECLINED;
     }
 
-    ngx_http_agents_catalog_learn(run->model, result->lacks, result->message,
-                                  &run->log);
+    ngx_http_agents_catalog_learn(
+                             ngx_http_agents_engine_conf(run->engine)->catalog,
+                             run->model, result->lacks, result->message,
+                             &run->log);
     run->loop.prompt.lacks |= result->lacks;
 
     ngx_http_agents_run_job_written(run);

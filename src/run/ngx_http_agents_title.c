@@ -155,7 +155,9 @@ ngx_http_agents_title_create(ngx_http_agents_run_t *run, const char *text,
         title->model = run->model;
     }
 
-    ngx_http_agents_catalog_prompt(title->model, &title->prompt);
+    ngx_http_agents_catalog_prompt(
+                           ngx_http_agents_engine_conf(title->engine)->catalog,
+                           title->model, &title->prompt);
 
     title->timer.handler = ngx_http_agents_title_enter_handler;
     title->timer.data = title;
@@ -390,8 +392,9 @@ ngx_http_agents_title_infer_done(void *data,
     if (result->status == NGX_HTTP_AGENTS_INFERENCE_LACKS
         && !(title->prompt.lacks & result->lacks))
     {
-        ngx_http_agents_catalog_learn(title->model, result->lacks,
-                                      result->message, title->log);
+        ngx_http_agents_catalog_learn(conf->catalog, title->model,
+                                      result->lacks, result->message,
+                                      title->log);
         title->prompt.lacks |= result->lacks;
 
         ngx_http_agents_title_think(title, ngx_http_agents_title_ask,

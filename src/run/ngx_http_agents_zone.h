@@ -13,6 +13,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_agents_gate.h"
+#include "ngx_http_agents_lacks.h"
 #include "ngx_http_agents_mcp_eras.h"
 #include "ngx_http_agents_metrics.h"
 #include "ngx_http_agents_slots.h"
@@ -25,6 +26,7 @@ typedef struct {
     ngx_http_agents_wake_zone_t  wake;
     ngx_http_agents_metrics_t    metrics;
     ngx_http_agents_mcp_eras_t   eras;
+    ngx_http_agents_lacks_t      lacks;
 } ngx_http_agents_zone_t;
 
 

@@ -585,6 +585,13 @@ test_lacks(void)
           NGX_HTTP_AGENTS_NO_TEMPERATURE },
         { 400, "Cannot use grammar with tools",
           NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS },
+        { 400, "Cannot use custom grammar constraints with tools.",
+          NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS },
+        { 400, "json mode cannot be combined with tool/function calling",
+          NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS },
+        { 400, "Function calling with a response mime type: "
+          "'application/json' is unsupported",
+          NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS },
         { 400, "Unrecognized request argument supplied: stream_options",
           NGX_HTTP_AGENTS_NO_STREAM },
         { 422, "unknown field `response_format`",

@@ -83,7 +83,8 @@ my %faults = (
                                       '', 2 ],
 );
 
-my $t = AgentsTest->new(location => 'agents_inference_timeout 20s;',
+my $t = AgentsTest->new(
+    location => 'agents_inference_timeout 20s; agents_max_runs_per_user 500;',
     AgentsTest::Protocols->configured('retries 1;'))->start;
 my @models = map { my $protocol = $_;
                    map { { protocol => $protocol, way => $_,
@@ -141,7 +142,9 @@ sub begin {
         0 .. $#names);
 
     for (0 .. $#names) {
-        die "$begun[$_]{status}\n" unless $begun[$_]{status} == 202;
+        die "$names[$_]: $made[$_]{status} $made[$_]{content},"
+            . " $begun[$_]{status} $begun[$_]{content}\n"
+            unless $begun[$_]{status} == 202;
         $model->{runs}{$names[$_]} = $begun[$_]{json};
     }
     return;

@@ -17,6 +17,10 @@
 #define NGX_HTTP_AGENTS_DRAFT_DEPTH       128
 
 
+static void ngx_http_agents_draft_whole(ngx_http_agents_draft_t *draft,
+    ngx_http_agents_draft_block_t *block, json_t *value);
+static void ngx_http_agents_draft_tell(ngx_http_agents_draft_t *draft,
+    const ngx_http_agents_draft_block_t *block, const char *text, size_t len);
 static char *ngx_http_agents_draft_copy(ngx_http_agents_draft_t *draft,
     char *old, const char *text);
 static json_t *ngx_http_agents_draft_reply_block(
@@ -26,8 +30,6 @@ static json_t *ngx_http_agents_draft_reply_block(
     const ngx_http_agents_names_t *names);
 static size_t ngx_http_agents_draft_calls(
     const ngx_http_agents_draft_t *draft);
-static int ngx_http_agents_draft_is_answer(
-    const ngx_http_agents_draft_block_t *block);
 static json_t *ngx_http_agents_draft_reply_answer(
     const ngx_http_agents_draft_block_t *block);
 static json_t *ngx_http_agents_draft_reply_call(
@@ -114,7 +116,6 @@ void
 ngx_http_agents_draft_text(ngx_http_agents_draft_t *draft, int64_t index,
     const char *text, size_t len)
 {
-    ngx_http_agents_delta_t         delta;
     ngx_http_agents_draft_block_t  *block;
 
     if (len == 0) {
@@ -128,15 +129,7 @@ ngx_http_agents_draft_text(ngx_http_agents_draft_t *draft, int64_t index,
     }
 
     ngx_http_agents_buf_add(&block->text, text, len);
-
-    if (draft->delta != NULL) {
-        delta.kind = NGX_HTTP_AGENTS_DRAFT_TEXT;
-        delta.id = "";
-        delta.text = text;
-        delta.len = len;
-
-        draft->delta(draft->delta_data, &delta);
-    }
+    ngx_http_agents_draft_tell(draft, block, text, len);
 }
 
 
@@ -144,7 +137,6 @@ void
 ngx_http_agents_draft_arguments(ngx_http_agents_draft_t *draft, int64_t index,
     const char *text, size_t len)
 {
-    ngx_http_agents_delta_t         delta;
     ngx_http_agents_draft_block_t  *block;
 
     block = ngx_http_agents_draft_block(draft, NGX_HTTP_AGENTS_DRAFT_CALL,
@@ -154,15 +146,7 @@ ngx_http_agents_draft_arguments(ngx_http_agents_draft_t *draft, int64_t index,
     }
 
     ngx_http_agents_buf_add(&block->text, text, len);
-
-    if (draft->delta != NULL) {
-        delta.kind = NGX_HTTP_AGENTS_DRAFT_CALL;
-        delta.id = (block->id != NULL) ? block->id : "";
-        delta.text = text;
-        delta.len = len;
-
-        draft->delta(draft->delta_data, &delta);
-    }
+    ngx_http_agents_draft_tell(draft, block, text, len);
 }
 
 
@@ -206,8 +190,7 @@ ngx_http_agents_draft_value(ngx_http_agents_draft_t *draft, int64_t index,
     }
 
     if (json_is_object(value)) {
-        json_decref(block->value);
-        block->value = json_incref(value);
+        ngx_http_agents_draft_whole(draft, block, value);
         return;
     }
 
@@ -219,6 +202,50 @@ ngx_http_agents_draft_value(ngx_http_agents_draft_t *draft, int64_t index,
 
     ngx_http_agents_draft_arguments(draft, index, text, len);
     free(text);
+}
+
+
+static void
+ngx_http_agents_draft_whole(ngx_http_agents_draft_t *draft,
+    ngx_http_agents_draft_block_t *block, json_t *value)
+{
+    char    *text;
+    size_t   len;
+
+    json_decref(block->value);
+    block->value = json_incref(value);
+
+    if (draft->delta == NULL) {
+        return;
+    }
+
+    text = ngx_http_agents_json_text(value, &len);
+    if (text == NULL) {
+        draft->failed = 1;
+        return;
+    }
+
+    ngx_http_agents_draft_tell(draft, block, text, len);
+    free(text);
+}
+
+
+static void
+ngx_http_agents_draft_tell(ngx_http_agents_draft_t *draft,
+    const ngx_http_agents_draft_block_t *block, const char *text, size_t len)
+{
+    ngx_http_agents_delta_t  delta;
+
+    if (draft->delta == NULL) {
+        return;
+    }
+
+    delta.kind = block->kind;
+    delta.id = (block->id != NULL) ? block->id : "";
+    delta.text = text;
+    delta.len = len;
+
+    draft->delta(draft->delta_data, &delta);
 }
 
 
@@ -448,7 +475,7 @@ ngx_http_agents_draft_calls(const ngx_http_agents_draft_t *draft)
 }
 
 
-static int
+int
 ngx_http_agents_draft_is_answer(const ngx_http_agents_draft_block_t *block)
 {
     return block->kind == NGX_HTTP_AGENTS_DRAFT_CALL && block->name != NULL

@@ -89,6 +89,10 @@ ngx_http_agents_draft_block_t *ngx_http_agents_draft_block(
     ngx_http_agents_draft_t *draft, ngx_http_agents_draft_kind_e kind,
     int64_t index);
 
+/* Whether a call is none, but an answer that came as one. */
+int ngx_http_agents_draft_is_answer(
+    const ngx_http_agents_draft_block_t *block);
+
 /* More text of a block, or of a call's arguments; told to who listens. */
 void ngx_http_agents_draft_text(ngx_http_agents_draft_t *draft, int64_t index,
     const char *text, size_t len);
@@ -108,7 +112,8 @@ void ngx_http_agents_draft_stop(ngx_http_agents_draft_t *draft,
 void ngx_http_agents_draft_fault(ngx_http_agents_draft_t *draft,
     ngx_http_agents_model_fault_e fault, const char *text, size_t len);
 
-/* The arguments of a call that came as a value, not as text. */
+/* The arguments of a call that came as a value, not as text; an object is told
+ * as the text that it has in JSON. */
 void ngx_http_agents_draft_value(ngx_http_agents_draft_t *draft,
     int64_t index, json_t *value);
 

@@ -68,6 +68,22 @@ ngx_http_agents_inference_start(ngx_http_agents_provider_t *provider,
 
 
 void
+ngx_http_agents_inference_listen(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_delta_pt delta, ngx_http_agents_inference_lost_pt lost)
+{
+    inference->delta = delta;
+    inference->lost = lost;
+}
+
+
+ngx_http_agents_draft_t *
+ngx_http_agents_inference_draft(ngx_http_agents_inference_t *inference)
+{
+    return inference->streaming ? &inference->stream.draft : NULL;
+}
+
+
+void
 ngx_http_agents_inference_cancel(ngx_http_agents_inference_t *inference)
 {
     if (inference->transfer != NULL) {

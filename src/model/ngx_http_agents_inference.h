@@ -45,6 +45,10 @@ typedef void (*ngx_http_agents_inference_done_pt)(void *data,
     ngx_http_agents_inference_result_t *result);
 
 
+/* What was told of a stream is of no account any more. */
+typedef void (*ngx_http_agents_inference_lost_pt)(void *data);
+
+
 /*
  * "request" is borrowed until done or cancel; "deadline" is the milliseconds
  * that the whole may take, retries and waiting included.  NULL without memory.
@@ -53,6 +57,16 @@ ngx_http_agents_inference_t *ngx_http_agents_inference_start(
     ngx_http_agents_provider_t *provider,
     const ngx_http_agents_model_request_t *request, ngx_msec_t deadline,
     ngx_log_t *log, ngx_http_agents_inference_done_pt done, void *data);
+
+/* After start: "delta" is called for each piece of a stream, and "lost" when a
+ * stream is broken, whatever follows; both with the data of "done". */
+void ngx_http_agents_inference_listen(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_delta_pt delta, ngx_http_agents_inference_lost_pt lost);
+
+/* What a stream has become so far; NULL: there is none.  It may get ids, and
+ * is the inference's own. */
+ngx_http_agents_draft_t *ngx_http_agents_inference_draft(
+    ngx_http_agents_inference_t *inference);
 
 /* Closes the connection of the attempt in flight. */
 void ngx_http_agents_inference_cancel(ngx_http_agents_inference_t *inference);

@@ -17,6 +17,8 @@
 static void ngx_http_agents_inference_refused(
     ngx_http_agents_inference_t *inference,
     ngx_http_agents_transport_answer_t *answer);
+static void ngx_http_agents_inference_stream_lost(
+    ngx_http_agents_inference_t *inference);
 static void ngx_http_agents_inference_fault(
     ngx_http_agents_inference_t *inference,
     ngx_http_agents_model_fault_e fault, ngx_msec_t wait,
@@ -46,8 +48,8 @@ ngx_http_agents_inference_body_handler(void *data, const char *type,
         }
 
         ngx_http_agents_stream_init(&inference->stream,
-                                    inference->provider->protocol, type, NULL,
-                                    NULL);
+                                    inference->provider->protocol, type,
+                                    inference->delta, inference->data);
         inference->streaming = 1;
     }
 
@@ -88,7 +90,7 @@ ngx_http_agents_inference_answer_handler(void *data,
         return;
     }
 
-    ngx_http_agents_inference_stream_free(inference);
+    ngx_http_agents_inference_stream_lost(inference);
 
     if (answer->status != NGX_HTTP_AGENTS_TRANSPORT_OK) {
         ngx_http_agents_inference_lost(inference, answer);
@@ -127,6 +129,7 @@ ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
 
         result.status = NGX_HTTP_AGENTS_INFERENCE_REPLY;
         result.answer.draft = *draft;
+        result.answer.draft.delta = NULL;
 
         ngx_memzero(draft, sizeof(ngx_http_agents_draft_t));
 
@@ -142,9 +145,24 @@ ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
     ngx_http_agents_buf_addf(&why, "the provider's stream failed: %s",
                              draft->why.data ? draft->why.data : "");
 
-    ngx_http_agents_inference_stream_free(inference);
+    ngx_http_agents_inference_stream_lost(inference);
     ngx_http_agents_authorize_redact(&inference->authorize, &why);
     ngx_http_agents_inference_fault(inference, fault, 0, &why);
+}
+
+
+static void
+ngx_http_agents_inference_stream_lost(ngx_http_agents_inference_t *inference)
+{
+    if (!inference->streaming) {
+        return;
+    }
+
+    ngx_http_agents_inference_stream_free(inference);
+
+    if (inference->lost != NULL) {
+        inference->lost(inference->data);
+    }
 }
 
 

@@ -42,6 +42,8 @@ struct ngx_http_agents_inference_s {
     ngx_http_agents_authorize_t             authorize;
     ngx_log_t                              *log;
     ngx_http_agents_inference_done_pt       done;
+    ngx_http_agents_delta_pt                delta;      /* NULL: no one */
+    ngx_http_agents_inference_lost_pt       lost;       /* listens */
     void                                   *data;
     unsigned                                last:1;     /* the attempt ends
                                                            with the deadline */

@@ -20,8 +20,6 @@ static ngx_http_agents_loop_next_e ngx_http_agents_loop_reply(
     ngx_http_agents_loop_t *loop, ngx_http_agents_reply_t *reply);
 static void ngx_http_agents_loop_fresh_ids(ngx_http_agents_loop_t *loop,
     json_t *blocks);
-static int ngx_http_agents_loop_id_known(const json_t *messages,
-    const json_t *blocks, size_t before, const char *id);
 static int ngx_http_agents_loop_id_in(const json_t *blocks, size_t n,
     const char *id);
 static const char *ngx_http_agents_loop_stopped(ngx_http_agents_loop_t *loop,
@@ -163,7 +161,7 @@ ngx_http_agents_loop_reply(ngx_http_agents_loop_t *loop,
 static void
 ngx_http_agents_loop_fresh_ids(ngx_http_agents_loop_t *loop, json_t *blocks)
 {
-    char         fresh[64];
+    char         fresh[NGX_HTTP_AGENTS_LOOP_ID_MAX];
     size_t       i;
     json_t      *block;
     const char  *id;
@@ -179,9 +177,7 @@ ngx_http_agents_loop_fresh_ids(ngx_http_agents_loop_t *loop, json_t *blocks)
             continue;
         }
 
-        memcpy(fresh, "tooluse_", 8);
-
-        if (ngx_http_agents_ident_random(&fresh[8], 12) == -1
+        if (ngx_http_agents_loop_fresh_id(fresh) == -1
             || json_object_set_new(block, "tool_use_id", json_string(fresh))
                == -1)
         {
@@ -191,7 +187,16 @@ ngx_http_agents_loop_fresh_ids(ngx_http_agents_loop_t *loop, json_t *blocks)
 }
 
 
-static int
+int
+ngx_http_agents_loop_fresh_id(char id[NGX_HTTP_AGENTS_LOOP_ID_MAX])
+{
+    memcpy(id, "tooluse_", 8);
+
+    return ngx_http_agents_ident_random(&id[8], 12);
+}
+
+
+int
 ngx_http_agents_loop_id_known(const json_t *messages, const json_t *blocks,
     size_t before, const char *id)
 {

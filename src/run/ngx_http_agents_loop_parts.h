@@ -17,6 +17,15 @@
  */
 int ngx_http_agents_loop_choosing(const ngx_http_agents_loop_t *loop);
 
+/* A new id for a call, NUL terminated: 0, or -1 without random bytes. */
+#define NGX_HTTP_AGENTS_LOOP_ID_MAX  64
+
+int ngx_http_agents_loop_fresh_id(char id[NGX_HTTP_AGENTS_LOOP_ID_MAX]);
+
+/* Whether a call of the messages, or of the first of these blocks, has it. */
+int ngx_http_agents_loop_id_known(const json_t *messages,
+    const json_t *blocks, size_t before, const char *id);
+
 /* Queues the payload's message, once. */
 void ngx_http_agents_loop_add_payload(ngx_http_agents_loop_t *loop);
 

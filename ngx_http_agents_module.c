@@ -597,7 +597,11 @@ ngx_http_agents_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    return ngx_http_agents_wake_open(cycle, &amcf->wake_fds);
+    if (ngx_http_agents_wake_open(cycle, &amcf->wake_fds) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_agents_wire_open(cycle, &amcf->wire_fds);
 }
 
 

@@ -46,6 +46,7 @@ typedef struct {
     ngx_http_agents_gate_t         *gate;
     ngx_http_agents_wake_t         *wake;
     ngx_http_agents_watch_t        *watch;
+    ngx_http_agents_deltas_t       *deltas;
     ngx_http_agents_engine_t       *engine;
     ngx_http_agents_retention_t    *retention;  /* NULL: off */
     ngx_http_agents_token_cache_t  *tokens;     /* verified, for 10 s */
@@ -59,6 +60,7 @@ typedef struct {
     ngx_array_t                    *apis;       /* ..._settings_t * */
     ngx_shm_zone_t                 *zone;
     ngx_http_agents_wake_fds_t      wake_fds;
+    ngx_http_agents_wire_fds_t      wire_fds;
     ngx_str_t                       pool_name;  /* of agents_thread_pool */
     ngx_thread_pool_t              *pool;       /* NULL: no agents_api */
     ngx_msec_t                      lease;

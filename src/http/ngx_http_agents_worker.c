@@ -75,6 +75,12 @@ ngx_http_agents_worker_create(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
+    worker->deltas = ngx_http_agents_deltas_create(&amcf->wire_fds,
+                                                   cycle->pool, cycle->log);
+    if (worker->deltas == NULL) {
+        return NGX_ERROR;
+    }
+
     worker->tokens = ngx_http_agents_auth_cache_create(cycle->pool);
     if (worker->tokens == NULL) {
         return NGX_ERROR;
@@ -122,6 +128,7 @@ ngx_http_agents_worker_engine(ngx_cycle_t *cycle,
     engine.tasks = &worker->tasks;
     engine.gate = worker->gate;
     engine.wake = worker->wake;
+    engine.deltas = worker->deltas;
     engine.slots = &worker->zone->slots;
     engine.metrics = &worker->zone->metrics;
     engine.eras = &worker->zone->eras;
@@ -167,6 +174,10 @@ ngx_http_agents_worker_destroy(ngx_http_agents_main_conf_t *amcf)
 
     ngx_http_agents_catalog_worker_exit(&amcf->catalog);
     ngx_http_agents_db_nginx_close(worker->db);
+
+    if (worker->deltas != NULL) {
+        ngx_http_agents_deltas_destroy(worker->deltas);
+    }
 
     if (worker->wake != NULL) {
         ngx_http_agents_wake_destroy(worker->wake);

@@ -25,6 +25,9 @@ static void ngx_http_agents_engine_stops_done(
     ngx_http_agents_db_batch_t *batch, void *data);
 static void ngx_http_agents_engine_stop(ngx_http_agents_engine_t *engine,
     const char *id);
+static ngx_int_t ngx_http_agents_engine_asked(void *data,
+    const ngx_http_agents_deltas_key_t *key,
+    const ngx_http_agents_deltas_to_t *to);
 static void ngx_http_agents_engine_cancel_handler(ngx_event_t *ev);
 static void ngx_http_agents_engine_stopped(ngx_http_agents_engine_t *engine,
     const ngx_http_agents_db_batch_t *stops);
@@ -81,6 +84,8 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
 
     ngx_http_agents_wake_on_stop(conf->wake, ngx_http_agents_engine_stops,
                                  engine);
+    ngx_http_agents_deltas_on_ask(conf->deltas, ngx_http_agents_engine_asked,
+                                  engine);
 
     return engine;
 }
@@ -227,6 +232,24 @@ ngx_http_agents_engine_find(ngx_http_agents_engine_t *engine, const char *id)
 
     return (ngx_http_agents_run_t *)
                ((u_char *) node - offsetof(ngx_http_agents_run_t, node));
+}
+
+
+/* Someone follows a run. */
+
+static ngx_int_t
+ngx_http_agents_engine_asked(void *data,
+    const ngx_http_agents_deltas_key_t *key,
+    const ngx_http_agents_deltas_to_t *to)
+{
+    ngx_http_agents_engine_t *engine = data;
+
+    ngx_http_agents_run_t  *run;
+
+    run = ngx_http_agents_engine_find(engine, key->id);
+
+    return run == NULL ? NGX_DECLINED
+                       : ngx_http_agents_run_tell_asked(run, key, to);
 }
 
 

@@ -14,6 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_agents_catalog.h"
+#include "ngx_http_agents_deltas.h"
 #include "ngx_http_agents_gate.h"
 #include "ngx_http_agents_loop.h"
 #include "ngx_http_agents_mcp.h"
@@ -44,6 +45,7 @@ typedef struct {
     ngx_http_agents_tasks_t      *tasks;
     ngx_http_agents_gate_t       *gate;
     ngx_http_agents_wake_t       *wake;
+    ngx_http_agents_deltas_t     *deltas;
     ngx_http_agents_slots_t      *slots;    /* for this worker's gauges */
     ngx_http_agents_metrics_t    *metrics;
     ngx_http_agents_mcp_eras_t   *eras;

@@ -174,6 +174,7 @@ ngx_http_agents_run_destroy(ngx_http_agents_run_t *run)
     }
 
     ngx_http_agents_run_infer_cancel(run);
+    ngx_http_agents_run_tell_free(run);
 
     ngx_http_agents_gate_leave(ngx_http_agents_engine_conf(run->engine)->gate,
                                &run->pass);

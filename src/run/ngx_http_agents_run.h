@@ -49,6 +49,7 @@ typedef enum {
 
 typedef struct ngx_http_agents_run_s    ngx_http_agents_run_t;
 typedef struct ngx_http_agents_title_s  ngx_http_agents_title_t;
+typedef struct ngx_http_agents_run_voice_s  ngx_http_agents_run_voice_t;
 
 
 /* An MCP server of the run. */
@@ -109,6 +110,11 @@ struct ngx_http_agents_run_s {
                                                        the inference, began */
     unsigned                           bound:1;     /* the inference, by the
                                                        run's deadline */
+
+    ngx_http_agents_run_voice_t       *voice;       /* NULL: nobody has
+                                                       followed it */
+    ngx_http_agents_run_voice_t       *judged;      /* the same, for a pool
+                                                       thread */
 
     ngx_http_agents_run_call_t        *calls;
     ngx_uint_t                         ncalls;
@@ -193,6 +199,22 @@ void ngx_http_agents_run_end(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_infer_init(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_infer(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_infer_cancel(ngx_http_agents_run_t *run);
+
+/*
+ * tell: what the model says, to those who follow the run.  tell: of the
+ * inference that has just begun; drop: it comes to nothing; judge, compare (in
+ * a pool thread), judged: it is a reply, whose turn has to say the same; asked:
+ * someone listens, see ngx_http_agents_deltas_ask_pt.
+ */
+void ngx_http_agents_run_tell(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_tell_drop(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_tell_judge(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_tell_compare(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_tell_judged(ngx_http_agents_run_t *run);
+ngx_int_t ngx_http_agents_run_tell_asked(ngx_http_agents_run_t *run,
+    const ngx_http_agents_deltas_key_t *key,
+    const ngx_http_agents_deltas_to_t *to);
+void ngx_http_agents_run_tell_free(ngx_http_agents_run_t *run);
 
 /* The metrics of an inference: begun, and ended; NULL: cancelled. */
 void ngx_http_agents_run_infer_begun(

@@ -134,6 +134,7 @@ ngx_http_agents_run_infer_entered(void *data)
         return;
     }
 
+    ngx_http_agents_run_tell(run);
     ngx_http_agents_run_infer_begun(conf);
 }
 
@@ -147,6 +148,8 @@ ngx_http_agents_run_infer_cancel(ngx_http_agents_run_t *run)
 
     ngx_http_agents_inference_cancel(run->inference);
     run->inference = NULL;
+
+    ngx_http_agents_run_tell_drop(run);
 
     ngx_http_agents_run_infer_ended(ngx_http_agents_engine_conf(run->engine),
                                     run->model, run->since, NULL);
@@ -173,10 +176,13 @@ ngx_http_agents_run_infer_done(void *data,
     if (result->status == NGX_HTTP_AGENTS_INFERENCE_REPLY) {
         run->answer = result->answer;
 
+        ngx_http_agents_run_tell_judge(run);
         ngx_http_agents_run_think(run, ngx_http_agents_run_infer_judge,
                                   ngx_http_agents_run_infer_judged);
         return;
     }
+
+    ngx_http_agents_run_tell_drop(run);
 
     if (result->status == NGX_HTTP_AGENTS_INFERENCE_LACKS
         && ngx_http_agents_run_infer_without(run, result) == NGX_OK)
@@ -372,6 +378,7 @@ ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run)
 
     run->next = ngx_http_agents_loop_judge(&run->loop, &run->answer);
 
+    ngx_http_agents_run_tell_compare(run);
     ngx_http_agents_run_infer_count(run, &before);
     ngx_http_agents_answer_clear(&run->answer);
 
@@ -391,6 +398,8 @@ ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run)
 static void
 ngx_http_agents_run_infer_judged(ngx_http_agents_run_t *run)
 {
+    ngx_http_agents_run_tell_judged(run);
+
     if (run->next == NGX_HTTP_AGENTS_LOOP_INFER) {
         ngx_http_agents_run_write_job(run);
         return;

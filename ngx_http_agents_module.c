@@ -261,6 +261,13 @@ static ngx_command_t  ngx_http_agents_commands[] = {
       offsetof(ngx_http_agents_loc_conf_t, tool_result_max),
       (void *) &ngx_http_agents_directives_size },
 
+    { ngx_string("agents_run_results_max"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_agents_loc_conf_t, run_results_max),
+      (void *) &ngx_http_agents_directives_size },
+
     { ngx_string("agents_mcp_body_max"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -485,6 +492,7 @@ ngx_http_agents_create_loc_conf(ngx_conf_t *cf)
     alcf->mcp_cache = NGX_CONF_UNSET_MSEC;
     alcf->tool_timeout = NGX_CONF_UNSET_MSEC;
     alcf->tool_result_max = NGX_CONF_UNSET_SIZE;
+    alcf->run_results_max = NGX_CONF_UNSET_SIZE;
     alcf->mcp_body_max = NGX_CONF_UNSET_SIZE;
 
     return alcf;
@@ -535,6 +543,8 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->tool_timeout, prev->tool_timeout, 60000);
     ngx_conf_merge_size_value(conf->tool_result_max, prev->tool_result_max,
                               100 * 1024);
+    ngx_conf_merge_size_value(conf->run_results_max, prev->run_results_max,
+                              8 * 1024 * 1024);
     ngx_conf_merge_size_value(conf->mcp_body_max, prev->mcp_body_max,
                               8 * 1024 * 1024);
 

@@ -87,6 +87,7 @@ CONF
     agents_mcp_cache 10m;
     agents_tool_timeout 60s;
     agents_tool_result_max 100k;
+    agents_run_results_max 8m;
     agents_mcp_body_max 8m;
 CONF
         [ 'the directives of a location, from the http block', auth => '',
@@ -103,6 +104,7 @@ CONF
     agents_discovery_timeout 1s;
     agents_tool_timeout 1s;
     agents_tool_result_max 1k;
+    agents_run_results_max 1k;
     agents_mcp_body_max 1m;
 CONF
         [ 'all of a provider', provider => <<'CONF' ],
@@ -356,7 +358,8 @@ sub refused {
                 agents_tool_timeout)),
         (map { [ "$_ no size", location => "\n$_ big; # HERE", 'invalid' ],
                [ "$_ 0", location => "\n$_ 0; # HERE", 'at least' ] }
-             qw(agents_tool_result_max agents_mcp_body_max)),
+             qw(agents_tool_result_max agents_run_results_max
+                agents_mcp_body_max)),
 
         [ 'errors in an exact location', server =>
           "location = /errors { agents_errors; # HERE\n}", 'prefix location' ],

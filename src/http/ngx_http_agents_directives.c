@@ -305,6 +305,7 @@ ngx_http_agents_directives_settings(ngx_conf_t *cf,
     settings->queue_timeout = conf->queue_timeout;
     settings->tool_timeout = conf->tool_timeout;
     settings->tool_result_max = conf->tool_result_max;
+    settings->run_results_max = conf->run_results_max;
 
     settings->mcp.target.ctx = cscf->ctx;
     settings->mcp.target.uri = conf->mcp_location;

@@ -106,6 +106,7 @@ typedef struct {
     ngx_msec_t                      mcp_cache;  /* 0: none */
     ngx_msec_t                      tool_timeout;
     size_t                          tool_result_max;
+    size_t                          run_results_max;
     size_t                          mcp_body_max;
 } ngx_http_agents_loc_conf_t;
 

@@ -35,6 +35,7 @@ typedef struct {
     ngx_msec_t                   queue_timeout;     /* in line for a cluster */
     ngx_msec_t                   tool_timeout;
     size_t                       tool_result_max;   /* bytes of text */
+    size_t                       run_results_max;   /* of all of a run */
     ngx_http_agents_mcp_conf_t   mcp;
 } ngx_http_agents_settings_t;
 

@@ -17,7 +17,8 @@
 static void ngx_http_agents_loop_add_part(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_part_t *part);
 static json_t *ngx_http_agents_loop_visible(const json_t *blocks);
-static json_t *ngx_http_agents_loop_cut(json_t *content, size_t max);
+static json_t *ngx_http_agents_loop_cut(json_t *content, size_t max,
+    int of_run);
 static json_t *ngx_http_agents_loop_text_block(const char *text, size_t len);
 static void ngx_http_agents_loop_leave_open(ngx_http_agents_loop_t *loop);
 static void ngx_http_agents_loop_pending(ngx_http_agents_loop_t *loop);
@@ -283,7 +284,7 @@ ngx_http_agents_loop_settle(ngx_http_agents_loop_t *loop,
                                 json_pack("[o]",
                                           ngx_http_agents_loop_text_block(text,
                                                              strlen(text))),
-                                1, (size_t) -1);
+                                1, (size_t) -1, 0);
 
     if (call->result == NULL) {
         loop->failed = 1;
@@ -293,11 +294,11 @@ ngx_http_agents_loop_settle(ngx_http_agents_loop_t *loop,
 
 void
 ngx_http_agents_loop_result(ngx_http_agents_call_t *call, json_t *content,
-    int is_error, size_t max)
+    int is_error, size_t max, int of_run)
 {
     json_t  *part;
 
-    content = ngx_http_agents_loop_cut(content, max);
+    content = ngx_http_agents_loop_cut(content, max, of_run);
 
     call->result = json_pack("{s:s, s:s, s:o, s:b}", "type", "tool_result",
                              "tool_use_id", call->id, "content", content,
@@ -316,18 +317,11 @@ ngx_http_agents_loop_result(ngx_http_agents_call_t *call, json_t *content,
 }
 
 
-/*
- * Text blocks of at most "max" bytes in all: the block that passes the limit
- * is cut at a character, those after it go, and a line tells how much.
- */
-
-static json_t *
-ngx_http_agents_loop_cut(json_t *content, size_t max)
+size_t
+ngx_http_agents_loop_result_size(const json_t *content)
 {
-    size_t        i, len, seen, total, keep;
-    json_t       *block, *cut, *whole;
-    const char   *text;
-    ngx_http_agents_buf_t  buf;
+    size_t   i, len, total;
+    json_t  *block;
 
     total = 0;
 
@@ -335,6 +329,25 @@ ngx_http_agents_loop_cut(json_t *content, size_t max)
         (void) ngx_http_agents_json_string(block, "text", &len);
         total += len;
     }
+
+    return total;
+}
+
+
+/*
+ * Text blocks of at most "max" bytes in all: the block that passes the limit
+ * is cut at a character, those after it go, and a line tells how much.
+ */
+
+static json_t *
+ngx_http_agents_loop_cut(json_t *content, size_t max, int of_run)
+{
+    size_t        i, len, seen, total, keep;
+    json_t       *block, *cut, *whole;
+    const char   *text;
+    ngx_http_agents_buf_t  buf;
+
+    total = ngx_http_agents_loop_result_size(content);
 
     if (content == NULL || total <= max) {
         return content;
@@ -366,8 +379,10 @@ ngx_http_agents_loop_cut(json_t *content, size_t max)
 
         ngx_http_agents_buf_init(&buf);
         ngx_http_agents_buf_add(&buf, text, keep);
-        ngx_http_agents_buf_addf(&buf, "%s[%zu more bytes were left out]",
-                                 keep ? "\n" : "", total - seen - keep);
+        ngx_http_agents_buf_addf(&buf, "%s[%zu more bytes were left out%s]",
+                                 keep ? "\n" : "", total - seen - keep,
+                                 of_run ? ": all results of this run are "
+                                          "together over the limit" : "");
 
         whole = buf.failed ? NULL
                            : ngx_http_agents_loop_text_block(buf.data, buf.len);

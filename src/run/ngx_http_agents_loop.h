@@ -136,6 +136,9 @@ typedef struct {
     /* the turn in hand: the last of messages */
     ngx_http_agents_call_t            *calls;
     size_t                             ncalls;
+    size_t                             results;     /* bytes of text of all
+                                                       that the run was given
+                                                       by servers */
     unsigned                           turn_live:1;
 
     /* asked once more: messages of this prompt alone, and their text */
@@ -188,11 +191,15 @@ ngx_http_agents_loop_next_e ngx_http_agents_loop_judge(
 
 /*
  * A call's result; "content" is taken over (NULL: without memory), its text
- * cut to "max" bytes.  Touches that call alone: calls of one turn may have
- * their results made at the same time.
+ * cut to "max" bytes, which is what the run's results may have left, if
+ * "of_run".  Touches that call alone: calls of one turn may have their results
+ * made at the same time.
  */
 void ngx_http_agents_loop_result(ngx_http_agents_call_t *call, json_t *content,
-    int is_error, size_t max);
+    int is_error, size_t max, int of_run);
+
+/* Bytes of text in the blocks of a result. */
+size_t ngx_http_agents_loop_result_size(const json_t *content);
 
 /* All results are there: INFER, or FINISH to wait for the caller. */
 ngx_http_agents_loop_next_e ngx_http_agents_loop_results(

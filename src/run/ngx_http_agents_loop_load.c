@@ -20,6 +20,7 @@ static int ngx_http_agents_loop_load_messages(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_db_batch_t *batch);
 static int ngx_http_agents_loop_load_repair(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_db_batch_t *batch);
+static void ngx_http_agents_loop_load_results(ngx_http_agents_loop_t *loop);
 static json_t *ngx_http_agents_loop_load_part(
     const ngx_http_agents_message_t *part);
 static json_t *ngx_http_agents_loop_payload_message(const json_t *payload);
@@ -234,7 +235,36 @@ ngx_http_agents_loop_load_messages(ngx_http_agents_loop_t *loop,
         }
     }
 
+    ngx_http_agents_loop_load_results(loop);
+
     return 0;
+}
+
+
+/* What the run was given by servers: what follows its payload. */
+
+static void
+ngx_http_agents_loop_load_results(ngx_http_agents_loop_t *loop)
+{
+    size_t   i, j, n;
+    json_t  *message, *block;
+
+    n = json_array_size(loop->messages);
+
+    for (i = n - (loop->sequence > loop->base_version + 1
+                  ? loop->sequence - loop->base_version - 1 : 0);
+         i < n;
+         i++)
+    {
+        message = json_array_get(loop->messages, i);
+
+        json_array_foreach(json_object_get(message, "content_blocks"), j,
+                           block)
+        {
+            loop->results += ngx_http_agents_loop_result_size(
+                                         json_object_get(block, "content"));
+        }
+    }
 }
 
 

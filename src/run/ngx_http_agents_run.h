@@ -69,6 +69,9 @@ typedef struct {
     ngx_msec_t                     since;   /* when it began */
     ngx_http_agents_task_t         task;    /* makes the result's text */
     json_t                        *content;
+    size_t                         max;     /* of its text */
+    unsigned                       of_run:1;    /* "max" is what the run has
+                                                   left */
     unsigned                       is_error:1;
     unsigned                       ready:1; /* its text is to be written */
 } ngx_http_agents_run_call_t;

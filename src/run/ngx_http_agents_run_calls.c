@@ -22,6 +22,10 @@ static void ngx_http_agents_run_discover_done(void *data,
     ngx_http_agents_mcp_discovery_t *discovery);
 static void ngx_http_agents_run_call_next(ngx_http_agents_run_t *run);
 static void ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc);
+static void ngx_http_agents_run_call_refuse(ngx_http_agents_run_call_t *rc,
+    const char *why);
+static size_t ngx_http_agents_run_call_room(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_call_bound(ngx_http_agents_run_call_t *rc);
 static void ngx_http_agents_run_call_done(void *data,
     ngx_http_agents_mcp_result_t *result);
 static void ngx_http_agents_run_call_count(ngx_http_agents_run_call_t *rc,
@@ -267,20 +271,54 @@ ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc)
     call = &run->loop.calls[rc->index];
 
     rc->since = ngx_current_msec;
+
+    if (ngx_http_agents_run_call_room(run) == 0) {
+
+        /* what it says could not be shown to the model */
+
+        ngx_http_agents_run_call_refuse(rc, "The tool was not called: all "
+                                        "results of this run are together "
+                                        "over the limit.");
+        return;
+    }
+
     rc->call = ngx_http_agents_mcp_call(run->servers[call->server].server,
                                         call->tool, call->arguments,
                                         run->settings->tool_timeout,
                                         ngx_http_agents_run_call_done, rc);
-    if (rc->call != NULL) {
-        run->flying++;
+    if (rc->call == NULL) {
+        ngx_http_agents_run_call_refuse(rc, "The tool could not be called.");
         return;
     }
 
+    run->flying++;
+}
+
+
+static void
+ngx_http_agents_run_call_refuse(ngx_http_agents_run_call_t *rc,
+    const char *why)
+{
     ngx_http_agents_run_call_count(rc, "failed");
+
     rc->is_error = 1;
-    rc->content = json_pack("[{s:s, s:s}]", "type", "text", "text",
-                            "The tool could not be called.");
+    rc->max = rc->run->settings->tool_result_max;
+    rc->content = json_pack("[{s:s, s:s}]", "type", "text", "text", why);
+
     ngx_http_agents_run_call_result(rc);
+}
+
+
+/* Bytes of text that the run's results may still have. */
+
+static size_t
+ngx_http_agents_run_call_room(ngx_http_agents_run_t *run)
+{
+    size_t  max;
+
+    max = run->settings->run_results_max;
+
+    return (run->loop.results < max) ? max - run->loop.results : 0;
 }
 
 
@@ -293,6 +331,11 @@ ngx_http_agents_run_call_done(void *data,
     rc->call = NULL;
     rc->content = result->content;
     rc->is_error = result->is_error;
+    rc->max = rc->run->settings->tool_result_max;
+
+    if (!result->failed) {
+        ngx_http_agents_run_call_bound(rc);
+    }
 
     ngx_http_agents_run_call_count(rc, result->failed ? "failed"
                                        : result->is_error ? "error" : "ok");
@@ -300,6 +343,29 @@ ngx_http_agents_run_call_done(void *data,
 
     rc->run->flying--;
     ngx_http_agents_run_call_next(rc->run);
+}
+
+
+/* How much is kept of what a server said: first come, first served. */
+
+static void
+ngx_http_agents_run_call_bound(ngx_http_agents_run_call_t *rc)
+{
+    size_t                  room, size;
+    ngx_http_agents_run_t  *run;
+
+    run = rc->run;
+
+    room = ngx_http_agents_run_call_room(run);
+
+    if (room < rc->max) {
+        rc->max = room;
+        rc->of_run = 1;
+    }
+
+    size = ngx_http_agents_loop_result_size(rc->content);
+
+    run->loop.results += ngx_min(size, rc->max);
 }
 
 
@@ -350,7 +416,7 @@ ngx_http_agents_run_call_work(void *data, ngx_log_t *log)
     run = rc->run;
 
     ngx_http_agents_loop_result(&run->loop.calls[rc->index], rc->content,
-                                rc->is_error, run->settings->tool_result_max);
+                                rc->is_error, rc->max, rc->of_run);
     rc->content = NULL;
 }
 

@@ -171,7 +171,42 @@ answers(size_t i, const char *text)
 {
     ngx_http_agents_loop_result(&loop.calls[i],
                                 json_pack("[{s:s, s:s}]", "type", "text",
-                                          "text", text), 0, 64);
+                                          "text", text), 0, 64, 0);
+}
+
+
+static void
+test_results(void)
+{
+    json_t                  *blocks;
+    ngx_http_agents_call_t   call;
+
+    memset(&call, 0, sizeof(call));
+    call.id = "a";
+
+    blocks = json_pack("[{s:s, s:s}, {s:s, s:s}]", "type", "text", "text",
+                       "12345", "type", "text", "text", "678");
+    unit(ngx_http_agents_loop_result_size(blocks) == 8, "a result's size");
+    unit(ngx_http_agents_loop_result_size(NULL) == 0, "of none");
+
+    ngx_http_agents_loop_result(&call, json_incref(blocks), 0, 8, 1);
+    unit(strstr(call.text, "left out") == NULL, "one that fits exactly");
+    json_decref(call.result);
+    free(call.text);
+
+    ngx_http_agents_loop_result(&call, json_incref(blocks), 0, 7, 1);
+    unit(strstr(call.text, "\"67\\n[1 more bytes were left out: all results "
+                "of this run are together over the limit]\"") != NULL,
+         "one that is longer than what the run has left");
+    json_decref(call.result);
+    free(call.text);
+
+    ngx_http_agents_loop_result(&call, blocks, 1, 0, 1);
+    unit(strstr(call.text, ":\"[8 more bytes were left out: ") != NULL
+         && strstr(call.text, "\"is_error\":true") != NULL,
+         "with nothing left");
+    json_decref(call.result);
+    free(call.text);
 }
 
 
@@ -555,6 +590,7 @@ main(void)
     ngx_http_agents_json_init();
 
     test_text();
+    test_results();
     test_tools();
     test_caller();
     test_choice();

@@ -52,9 +52,20 @@ ngx_http_agents_mcp_tell(ngx_http_agents_mcp_server_t *server, char *body)
 static void
 ngx_http_agents_mcp_farewell_next(ngx_http_agents_mcp_server_t *server)
 {
+    ngx_http_agents_mcp_farewell_t  *farewell;
+
     while (server->telling < NGX_HTTP_AGENTS_MCP_FAREWELL_MAX
            && !ngx_queue_empty(&server->farewells))
     {
+        farewell = ngx_queue_data(ngx_queue_head(&server->farewells),
+                                  ngx_http_agents_mcp_farewell_t, queue);
+
+        /* the session's end must not overtake what is said in it */
+
+        if (farewell->body == NULL && server->telling != 0) {
+            return;
+        }
+
         /* nothing is sent any more where the worker ends */
 
         if (ngx_terminate || ngx_exiting

@@ -5,6 +5,9 @@
 /* When to look again for a request that a thread of nginx's own still uses. */
 #define NGX_HTTP_AGENTS_BACKGROUND_BLOCKED  10
 
+/* Of what is made up around the request: it fits, and little is left. */
+#define NGX_HTTP_AGENTS_BACKGROUND_POOL     1024
+
 
 static ngx_http_agents_background_t *ngx_http_agents_background_create(
     const ngx_http_agents_background_request_t *request, ngx_log_t *log);
@@ -119,7 +122,7 @@ ngx_http_agents_background_create(
     ngx_pool_t                    *pool;
     ngx_http_agents_background_t  *bg;
 
-    pool = ngx_create_pool(2048, log);
+    pool = ngx_create_pool(NGX_HTTP_AGENTS_BACKGROUND_POOL, log);
     if (pool == NULL) {
         return NULL;
     }
@@ -149,6 +152,7 @@ ngx_http_agents_background_create(
     bg->timer.data = bg;
     bg->timer.log = &bg->log;
 
+    bg->turn = request->turn;
     bg->reap.handler = ngx_http_agents_background_reap_handler;
     bg->reap.data = bg;
     bg->reap.log = &bg->log;
@@ -236,15 +240,7 @@ ngx_http_agents_background_connection(ngx_http_agents_background_t *bg,
     }
 
     c->fd = (ngx_socket_t) -1;
-
-    c->pool = ngx_create_pool(256, &bg->log);
-    if (c->pool == NULL) {
-        c->fd = 0;
-        ngx_free_connection(c);
-        c->fd = (ngx_socket_t) -1;
-        return NULL;
-    }
-
+    c->pool = bg->pool;
     c->log = &bg->log;
     c->read->log = &bg->log;
     c->write->log = &bg->log;
@@ -717,7 +713,7 @@ ngx_http_agents_background_end(ngx_http_agents_background_t *bg)
         ngx_del_timer(&bg->timer);
     }
 
-    ngx_post_event(&bg->reap, &ngx_posted_events);
+    ngx_http_agents_turn_post(bg->turn, &bg->reap);
 }
 
 
@@ -751,7 +747,6 @@ ngx_http_agents_background_reap_handler(ngx_event_t *ev)
 static void
 ngx_http_agents_background_free(ngx_http_agents_background_t *bg)
 {
-    ngx_pool_t        *pool;
     ngx_connection_t  *c;
 
     c = bg->connection;
@@ -779,7 +774,6 @@ ngx_http_agents_background_free(ngx_http_agents_background_t *bg)
             ngx_delete_posted_event(c->write);
         }
 
-        pool = c->pool;
         c->pool = NULL;
         c->destroyed = 1;
 
@@ -788,8 +782,6 @@ ngx_http_agents_background_free(ngx_http_agents_background_t *bg)
         c->fd = 0;
         ngx_free_connection(c);
         c->fd = (ngx_socket_t) -1;
-
-        ngx_destroy_pool(pool);
     }
 
     if (bg->answer.body != NULL) {

@@ -14,6 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "ngx_http_agents_turn.h"
 
 
 typedef struct ngx_http_agents_background_s  ngx_http_agents_background_t;
@@ -96,6 +97,7 @@ typedef ngx_int_t (*ngx_http_agents_background_body_pt)(void *data,
 
 
 typedef struct {
+    ngx_http_agents_turn_t               *turn;         /* the end is in it */
     ngx_str_t                             method;       /* POST, GET, DELETE */
     ngx_http_agents_background_vars_t     vars;         /* copied */
     ngx_http_agents_background_header_t  *headers;      /* copied */

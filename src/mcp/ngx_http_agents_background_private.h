@@ -41,7 +41,8 @@ struct ngx_http_agents_background_s {
     ngx_uint_t                            nsecrets;
 
     ngx_event_t                           timer;
-    ngx_event_t                           reap;
+    ngx_http_agents_turn_t               *turn;
+    ngx_event_t                           reap;         /* in its line */
 
     unsigned                              head:1;       /* headers have come */
     unsigned                              capture:1;    /* the body */

@@ -245,6 +245,7 @@ ngx_http_agents_mcp_exchange_request(
 
     ngx_memzero(request, sizeof(ngx_http_agents_background_request_t));
 
+    request->turn = conf->tasks->turn;
     ngx_str_set(&request->method, "POST");
     request->vars.upstream = route->upstreams[route->current];
     request->vars.host = route->host;

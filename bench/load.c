@@ -151,9 +151,11 @@ load_print(bench_runs_t *runs, bench_peer_t *peer)
            ", \"in_time\": %" PRId64 ", \"failed\": %" PRId64
            ", \"polls\": %" PRId64 ", \"peak\": %" PRId64
            ", \"inferences\": %" PRId64 ", \"calls\": %" PRId64
+           ", \"calls_held\": %" PRId64
            ", \"accepted_us\": %" PRId64 ", \"completed_us\": %" PRId64 ", ",
            runs->accepted, runs->completed, runs->in_time, runs->failed,
            runs->polls, runs->peak, peer->inferences, peer->calls,
+           peer->held_most,
            runs->last_accepted - runs->begun,
            runs->last_completed - runs->begun);
 

@@ -328,6 +328,8 @@ bench_peer_drip_handler(bench_timer_t *timer)
 static void
 bench_peer_reply_free(bench_peer_reply_t *reply)
 {
+    reply->peer->held -= reply->tool;
+
     *reply->prev = reply->next;
 
     if (reply->next != NULL) {
@@ -376,6 +378,11 @@ bench_peer_mcp(bench_peer_t *peer, bench_conn_t *conn,
 
     if (result == bench_peer_result && peer->tool_delay != 0) {
         bench_peer_later(peer, conn, text, peer->tool_delay)->tool = 1;
+
+        if (++peer->held > peer->held_most) {
+            peer->held_most = peer->held;
+        }
+
         return;
     }
 

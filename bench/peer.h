@@ -25,6 +25,8 @@ typedef struct {
 
     int64_t           inferences;   /* requests that came */
     int64_t           calls;
+    int64_t           held;         /* calls that wait for their answer */
+    int64_t           held_most;
 
     /*
      * Where one run is under way at a time: from a reply of the model to the

@@ -11,11 +11,8 @@
 
 static void ngx_http_agents_anthropic_system(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
-static void ngx_http_agents_anthropic_messages(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_anthropic_block(ngx_http_agents_buf_t *buf,
     const json_t *block, int last);
-static int ngx_http_agents_anthropic_is_shown(const json_t *block);
 static void ngx_http_agents_anthropic_result(ngx_http_agents_buf_t *buf,
     const json_t *block);
 static void ngx_http_agents_anthropic_tools(ngx_http_agents_buf_t *buf,
@@ -120,7 +117,8 @@ ngx_http_agents_anthropic_body(ngx_http_agents_buf_t *buf,
 
     ngx_http_agents_anthropic_tools(buf, plan);
     ngx_http_agents_anthropic_system(buf, plan);
-    ngx_http_agents_anthropic_messages(buf, plan);
+    ngx_http_agents_plan_turns(buf, plan, ngx_http_agents_anthropic_block,
+                               NULL);
 
     if (plan->native) {
         ngx_http_agents_json_key(buf, "output_config");
@@ -169,80 +167,6 @@ ngx_http_agents_anthropic_system(ngx_http_agents_buf_t *buf,
 }
 
 
-/*
- * Results of tools are the user's, and stand first in the user's turn; the
- * passes have put them there.
- */
-
-static void
-ngx_http_agents_anthropic_messages(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_plan_t *plan)
-{
-    int          assistant, open;
-    size_t       i, k, n;
-    json_t      *message, *blocks, *block;
-    const char  *role;
-
-    ngx_http_agents_json_key(buf, "messages");
-    ngx_http_agents_buf_addc(buf, '[');
-
-    n = json_array_size(plan->prompt->messages);
-    open = -1;
-
-    json_array_foreach(plan->prompt->messages, i, message) {
-        role = ngx_http_agents_json_string(message, "role", NULL);
-        blocks = ngx_http_agents_json_array(message, "content_blocks");
-
-        if (role == NULL || blocks == NULL) {
-            continue;
-        }
-
-        assistant = (strcmp(role, "assistant") == 0);
-
-        if (assistant != open) {
-
-            if (open != -1) {
-                ngx_http_agents_buf_addc(buf, ']');
-                ngx_http_agents_json_end(buf);
-                ngx_http_agents_buf_addc(buf, ',');
-            }
-
-            ngx_http_agents_json_begin(buf);
-            ngx_http_agents_json_member_cstring(buf, "role",
-                                            assistant ? "assistant" : "user");
-            ngx_http_agents_json_key(buf, "content");
-            ngx_http_agents_buf_addc(buf, '[');
-
-            open = assistant;
-        }
-
-        json_array_foreach(blocks, k, block) {
-            if (ngx_http_agents_anthropic_is_shown(block)) {
-                ngx_http_agents_anthropic_block(buf, block,
-                            i + 1 == n && k + 1 == json_array_size(blocks));
-            }
-        }
-    }
-
-    if (open != -1) {
-        ngx_http_agents_buf_addc(buf, ']');
-        ngx_http_agents_json_end(buf);
-    }
-
-    ngx_http_agents_buf_addc(buf, ']');
-}
-
-
-static int
-ngx_http_agents_anthropic_is_shown(const json_t *block)
-{
-    return ngx_http_agents_plan_is(block, "text")
-           || ngx_http_agents_plan_is(block, "tool_use")
-           || ngx_http_agents_plan_is(block, "tool_result")
-           || ngx_http_agents_plan_is(block, "opaque");
-}
-
-
 /* "last": of the whole prompt; all before it is cached for the next one. */
 
 static void
@@ -251,8 +175,6 @@ ngx_http_agents_anthropic_block(ngx_http_agents_buf_t *buf,
 {
     size_t       len;
     const char  *text;
-
-    ngx_http_agents_plan_separate(buf);
 
     if (ngx_http_agents_plan_is(block, "opaque")) {
         ngx_http_agents_json_put(buf, json_object_get(block, "data"));

@@ -25,10 +25,8 @@ static void ngx_http_agents_bedrock_body(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_bedrock_system(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
-static void ngx_http_agents_bedrock_messages(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_bedrock_block(ngx_http_agents_buf_t *buf,
-    const json_t *block);
+    const json_t *block, int last);
 static void ngx_http_agents_bedrock_result(ngx_http_agents_buf_t *buf,
     const json_t *block);
 static void ngx_http_agents_bedrock_inference(ngx_http_agents_buf_t *buf,
@@ -139,7 +137,9 @@ ngx_http_agents_bedrock_body(ngx_http_agents_buf_t *buf,
     ngx_http_agents_json_begin(buf);
 
     ngx_http_agents_bedrock_system(buf, plan);
-    ngx_http_agents_bedrock_messages(buf, plan);
+    ngx_http_agents_plan_turns(buf, plan, ngx_http_agents_bedrock_block,
+                               ngx_http_agents_bedrock_caches(plan->prompt)
+                               ? NGX_HTTP_AGENTS_BEDROCK_CACHE : NULL);
     ngx_http_agents_bedrock_inference(buf, plan->prompt);
     ngx_http_agents_bedrock_tools(buf, plan);
 
@@ -178,71 +178,14 @@ ngx_http_agents_bedrock_system(ngx_http_agents_buf_t *buf,
 }
 
 
-/* Results of tools are the user's; the passes have put them first. */
-
-static void
-ngx_http_agents_bedrock_messages(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_plan_t *plan)
-{
-    int          assistant, open;
-    size_t       i, k;
-    json_t      *message, *block;
-    const char  *role;
-
-    ngx_http_agents_json_key(buf, "messages");
-    ngx_http_agents_buf_addc(buf, '[');
-
-    open = -1;
-
-    json_array_foreach(plan->prompt->messages, i, message) {
-        role = ngx_http_agents_json_string(message, "role", NULL);
-
-        if (role == NULL) {
-            continue;
-        }
-
-        assistant = (strcmp(role, "assistant") == 0);
-
-        if (assistant != open) {
-
-            if (open != -1) {
-                ngx_http_agents_buf_adds(buf, "]},");
-            }
-
-            ngx_http_agents_buf_addf(buf, "{\"role\":\"%s\",\"content\":[",
-                                     assistant ? "assistant" : "user");
-            open = assistant;
-        }
-
-        json_array_foreach(ngx_http_agents_json_array(message,
-                                                      "content_blocks"),
-                           k, block)
-        {
-            ngx_http_agents_bedrock_block(buf, block);
-        }
-    }
-
-    if (open == 0 && ngx_http_agents_bedrock_caches(plan->prompt)) {
-        ngx_http_agents_buf_adds(buf, "," NGX_HTTP_AGENTS_BEDROCK_CACHE);
-    }
-
-    if (open != -1) {
-        ngx_http_agents_buf_adds(buf, "]}");
-    }
-
-    ngx_http_agents_buf_addc(buf, ']');
-}
-
-
 /* A block has one member, which says what it is. */
 
 static void
-ngx_http_agents_bedrock_block(ngx_http_agents_buf_t *buf, const json_t *block)
+ngx_http_agents_bedrock_block(ngx_http_agents_buf_t *buf, const json_t *block,
+    int last)
 {
     size_t       len;
     const char  *text;
-
-    ngx_http_agents_plan_separate(buf);
 
     if (ngx_http_agents_plan_is(block, "opaque")) {
         ngx_http_agents_json_put(buf, json_object_get(block, "data"));

@@ -345,6 +345,64 @@ ngx_http_agents_plan_put_json(ngx_http_agents_buf_t *buf, const char *key,
 }
 
 
+/* Results of tools are the user's; the passes have put them first. */
+
+void
+ngx_http_agents_plan_turns(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan, ngx_http_agents_plan_block_pt block,
+    const char *tail)
+{
+    int          assistant, open;
+    size_t       i, k, n;
+    json_t      *message, *blocks, *value;
+    const char  *role;
+
+    ngx_http_agents_json_key(buf, "messages");
+    ngx_http_agents_buf_addc(buf, '[');
+
+    n = json_array_size(plan->prompt->messages);
+    open = -1;
+
+    json_array_foreach(plan->prompt->messages, i, message) {
+        role = ngx_http_agents_json_string(message, "role", NULL);
+        blocks = ngx_http_agents_json_array(message, "content_blocks");
+
+        if (role == NULL || blocks == NULL) {
+            continue;
+        }
+
+        assistant = (strcmp(role, "assistant") == 0);
+
+        if (assistant != open) {
+
+            if (open != -1) {
+                ngx_http_agents_buf_adds(buf, "]},");
+            }
+
+            ngx_http_agents_buf_addf(buf, "{\"role\":\"%s\",\"content\":[",
+                                     assistant ? "assistant" : "user");
+            open = assistant;
+        }
+
+        json_array_foreach(blocks, k, value) {
+            ngx_http_agents_plan_separate(buf);
+            block(buf, value, i + 1 == n && k + 1 == json_array_size(blocks));
+        }
+    }
+
+    if (open == 0 && tail != NULL) {
+        ngx_http_agents_plan_separate(buf);
+        ngx_http_agents_buf_adds(buf, tail);
+    }
+
+    if (open != -1) {
+        ngx_http_agents_buf_adds(buf, "]}");
+    }
+
+    ngx_http_agents_buf_addc(buf, ']');
+}
+
+
 void
 ngx_http_agents_plan_separate(ngx_http_agents_buf_t *buf)
 {

@@ -92,6 +92,18 @@ void ngx_http_agents_plan_put_text(ngx_http_agents_buf_t *buf,
 void ngx_http_agents_plan_put_json(ngx_http_agents_buf_t *buf,
     const char *key, const json_t *value);
 
+/*
+ * The messages as a member "messages": turns of roles that alternate, each
+ * {"role", "content": [blocks]}.  "block" writes one; "last" is the prompt's
+ * last one.  "tail", or NULL, is raw JSON behind a last turn that is the
+ * user's.
+ */
+typedef void (*ngx_http_agents_plan_block_pt)(ngx_http_agents_buf_t *buf,
+    const json_t *block, int last);
+void ngx_http_agents_plan_turns(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan, ngx_http_agents_plan_block_pt block,
+    const char *tail);
+
 /* The comma between the elements of an array. */
 void ngx_http_agents_plan_separate(ngx_http_agents_buf_t *buf);
 

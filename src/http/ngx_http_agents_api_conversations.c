@@ -29,6 +29,9 @@ static void ngx_http_agents_api_conversations_slice(
 static size_t ngx_http_agents_api_conversations_record(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf, const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row, int64_t *created_at, const char **id);
+static ngx_int_t ngx_http_agents_api_conversations_read(
+    ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx,
+    ngx_http_agents_wait_handler_pt handler);
 static ngx_int_t ngx_http_agents_api_conversations_found(
     ngx_http_request_t *r, ngx_http_agents_db_batch_t *batch, void *data);
 static int ngx_http_agents_api_conversations_change_read(const char *text,
@@ -249,10 +252,18 @@ ngx_int_t
 ngx_http_agents_api_conversations_get(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx)
 {
+    return ngx_http_agents_api_conversations_read(r, ctx,
+                                      ngx_http_agents_api_conversations_found);
+}
+
+
+static ngx_int_t
+ngx_http_agents_api_conversations_read(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx, ngx_http_agents_wait_handler_pt handler)
+{
     ngx_http_agents_db_batch_t  *batch;
 
-    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_POINT,
-                                       ngx_http_agents_api_conversations_found,
+    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_POINT, handler,
                                        NULL, NULL);
     if (batch == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -316,7 +327,6 @@ ngx_int_t
 ngx_http_agents_api_conversations_change(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx)
 {
-    ngx_http_agents_db_batch_t     *batch;
     ngx_http_agents_body_change_t  *change;
 
     change = ctx->body;
@@ -325,18 +335,8 @@ ngx_http_agents_api_conversations_change(ngx_http_request_t *r,
         return ngx_http_agents_api_conversations_rename(r, ctx, NULL);
     }
 
-    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_POINT,
-                                       ngx_http_agents_api_conversations_seen,
-                                       NULL, NULL);
-    if (batch == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    ngx_http_agents_conversations_get(batch, &ctx->owner,
-                                      (char *) ctx->id.data);
-    ngx_http_agents_wait_submit(r, batch);
-
-    return NGX_DONE;
+    return ngx_http_agents_api_conversations_read(r, ctx,
+                                       ngx_http_agents_api_conversations_seen);
 }
 
 

@@ -20,6 +20,7 @@
 static void ngx_http_agents_engine_tick(ngx_event_t *ev);
 static void ngx_http_agents_engine_measure(ngx_http_agents_engine_t *engine);
 static void ngx_http_agents_engine_drain(ngx_http_agents_engine_t *engine);
+static void ngx_http_agents_engine_notified(void *data, const char *worker);
 static void ngx_http_agents_engine_stops(void *data);
 static void ngx_http_agents_engine_stops_done(
     ngx_http_agents_db_batch_t *batch, void *data);
@@ -86,6 +87,8 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
                                  engine);
     ngx_http_agents_deltas_on_ask(conf->deltas, ngx_http_agents_engine_asked,
                                   engine);
+    ngx_http_agents_db_nginx_on_stop(conf->db, ngx_http_agents_engine_notified,
+                                     engine);
 
     return engine;
 }
@@ -422,6 +425,17 @@ ngx_http_agents_engine_drain(ngx_http_agents_engine_t *engine)
     /* the worker stays as long as something of it is on its way */
 
     engine->tick.cancelable = engine->released;
+}
+
+
+static void
+ngx_http_agents_engine_notified(void *data, const char *worker)
+{
+    ngx_http_agents_engine_t *engine = data;
+
+    if (ngx_strcmp(worker, engine->worker) == 0) {
+        ngx_http_agents_engine_stops(engine);
+    }
 }
 
 

@@ -49,7 +49,7 @@ static const ngx_http_agents_db_query_t
     " SELECT owner, id, {now} FROM agents_runs"
     NGX_HTTP_AGENTS_CONVERSATIONS_DELETE_OF
     "AND finished_at IS NULL AND owner IS NOT NULL"
-    " ON CONFLICT DO NOTHING"
+    " ON CONFLICT DO NOTHING RETURNING {notify_stop}"
 };
 
 static const ngx_http_agents_db_query_t

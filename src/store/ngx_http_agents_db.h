@@ -13,6 +13,8 @@
  *     {skip_locked}    FOR UPDATE SKIP LOCKED where the engine has it
  *     {length}         a function: the length of a text, in bytes on
  *                      PostgreSQL, in characters on SQLite
+ *     {notify_stop}    in RETURNING of an INSERT into agents_stops: on
+ *                      PostgreSQL the worker is notified
  *     {name:each}      in FROM: the elements of a JSON array, which is a TEXT
  *                      parameter, as rows of "value"; value->>0 is then the
  *                      first of an element that is an array itself

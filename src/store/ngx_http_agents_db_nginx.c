@@ -207,6 +207,19 @@ ngx_http_agents_db_nginx_open(const ngx_http_agents_db_spec_t *spec,
 }
 
 
+void
+ngx_http_agents_db_nginx_on_stop(ngx_http_agents_db_t *db,
+    ngx_http_agents_db_nginx_stop_pt handler, void *data)
+{
+    ngx_http_agents_db_nginx_t  *base;
+
+    base = (ngx_http_agents_db_nginx_t *) db;
+
+    base->notified = handler;
+    base->notified_data = data;
+}
+
+
 ngx_uint_t
 ngx_http_agents_db_nginx_ready(ngx_http_agents_db_t *db)
 {

@@ -46,6 +46,16 @@ ngx_http_agents_db_t *ngx_http_agents_db_nginx_open(
     const ngx_http_agents_db_spec_t *spec, ngx_http_agents_tasks_t *tasks,
     ngx_http_agents_metrics_t *metrics, ngx_log_t *log);
 
+/*
+ * The worker of that id has rows in agents_stops: said by PostgreSQL to all who
+ * listen, on whichever node, and by no one else.  A hint, which may be missed.
+ */
+typedef void (*ngx_http_agents_db_nginx_stop_pt)(void *data,
+    const char *worker);
+
+void ngx_http_agents_db_nginx_on_stop(ngx_http_agents_db_t *db,
+    ngx_http_agents_db_nginx_stop_pt handler, void *data);
+
 /* Whether a batch has a chance now: for health and for logs. */
 ngx_uint_t ngx_http_agents_db_nginx_ready(ngx_http_agents_db_t *db);
 

@@ -41,6 +41,8 @@ struct ngx_http_agents_db_nginx_s {
     ngx_http_agents_tasks_t          *tasks;
     ngx_http_agents_metrics_t        *metrics;
     ngx_log_t                        *log;
+    ngx_http_agents_db_nginx_stop_pt  notified;
+    void                             *notified_data;
     ngx_http_agents_db_nginx_line_t   finished;
     ngx_event_t                       event;    /* calls the callbacks */
     ngx_uint_t                        pending;  /* submitted, not called back */

@@ -3,7 +3,7 @@
  * PostgreSQL inside nginx: a few connections of db_pg.  Reads and writes have
  * connections of their own, so that a row lock never stalls a poll.  What is
  * submitted in one turn of the event loop is sent at its end, so that its
- * reads share a Sync.
+ * reads share a Sync.  One more connection listens for what NOTIFY says.
  */
 
 
@@ -14,9 +14,18 @@
 static ngx_int_t ngx_http_agents_db_nginx_pg_init(
     ngx_http_agents_db_nginx_pg_t *store,
     const ngx_http_agents_db_spec_t *spec);
+static ngx_int_t ngx_http_agents_db_nginx_pg_init_listener(
+    ngx_http_agents_db_nginx_pg_t *store,
+    const ngx_http_agents_db_spec_t *spec,
+    ngx_http_agents_db_pg_conf_t *conf);
 static void ngx_http_agents_db_nginx_pg_submit(
     ngx_http_agents_db_nginx_t *base, ngx_http_agents_db_batch_t *batch);
 static void ngx_http_agents_db_nginx_pg_flush_handler(ngx_event_t *ev);
+static void ngx_http_agents_db_nginx_pg_say_heard(
+    ngx_http_agents_db_nginx_pg_t *store,
+    ngx_http_agents_db_nginx_pg_report_e report, const char *why);
+static void ngx_http_agents_db_nginx_pg_notified_handler(
+    void *data, const char *worker);
 static void ngx_http_agents_db_nginx_pg_notice_handler(
     void *data, const char *text);
 static ngx_uint_t ngx_http_agents_db_nginx_pg_ready(
@@ -56,6 +65,10 @@ ngx_http_agents_db_nginx_pg_open(const ngx_http_agents_db_spec_t *spec,
         ngx_http_agents_db_nginx_pg_conn_open(&store->conns[i]);
     }
 
+    if (store->listen != NULL) {
+        ngx_http_agents_db_nginx_pg_conn_open(&store->listener);
+    }
+
     return &store->base;
 }
 
@@ -74,23 +87,54 @@ ngx_http_agents_db_nginx_pg_init(ngx_http_agents_db_nginx_pg_t *store,
     conf.notice = ngx_http_agents_db_nginx_pg_notice_handler;
     conf.data = store;
 
-    store->prepares = !spec->no_prepare;
-
     store->conninfo = strdup((char *) spec->target.data);
     if (store->conninfo == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < NGX_HTTP_AGENTS_DB_NGINX_PG_CONNS; i++) {
+        conf.writes = (i >= NGX_HTTP_AGENTS_DB_NGINX_PG_READERS);
+
         if (ngx_http_agents_db_nginx_pg_conn_init(&store->conns[i], store,
-                                                  &conf)
+                                                  store->conninfo, &conf)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    return NGX_OK;
+    return ngx_http_agents_db_nginx_pg_init_listener(store, spec, &conf);
+}
+
+
+/*
+ * Behind a PgBouncer in transaction mode a session is nobody's for long: LISTEN
+ * needs a way of its own.
+ */
+
+static ngx_int_t
+ngx_http_agents_db_nginx_pg_init_listener(ngx_http_agents_db_nginx_pg_t *store,
+    const ngx_http_agents_db_spec_t *spec, ngx_http_agents_db_pg_conf_t *conf)
+{
+    const ngx_str_t  *conninfo;
+
+    conninfo = spec->listen.len != 0 ? &spec->listen : &spec->target;
+
+    if (conninfo == &spec->target && spec->no_prepare) {
+        return NGX_OK;
+    }
+
+    store->listen = strdup((char *) conninfo->data);
+    if (store->listen == NULL) {
+        return NGX_ERROR;
+    }
+
+    conf->no_prepare = 1;
+    conf->writes = 0;
+    conf->notified = ngx_http_agents_db_nginx_pg_notified_handler;
+
+    return ngx_http_agents_db_nginx_pg_conn_init(&store->listener, store,
+                                                 store->listen, conf);
 }
 
 
@@ -205,11 +249,19 @@ ngx_http_agents_db_nginx_pg_flush_handler(ngx_event_t *ev)
 
 
 void
-ngx_http_agents_db_nginx_pg_say(ngx_http_agents_db_nginx_pg_t *store,
+ngx_http_agents_db_nginx_pg_say(ngx_http_agents_db_nginx_conn_t *conn,
     ngx_http_agents_db_nginx_pg_report_e report, const char *why)
 {
     ngx_uint_t                            level;
+    ngx_http_agents_db_nginx_pg_t        *store;
     ngx_http_agents_db_nginx_pg_report_e  before;
+
+    store = conn->store;
+
+    if (conn == &store->listener) {
+        ngx_http_agents_db_nginx_pg_say_heard(store, report, why);
+        return;
+    }
 
     before = store->report;
     level = (report == before) ? NGX_LOG_INFO : NGX_LOG_ERR;
@@ -239,6 +291,45 @@ ngx_http_agents_db_nginx_pg_say(ngx_http_agents_db_nginx_pg_t *store,
         ngx_log_error(level, store->base.log, 0,
                       "agents store: PostgreSQL: %s", why);
         break;
+    }
+}
+
+
+/* Nothing depends on it, so it is no error. */
+
+static void
+ngx_http_agents_db_nginx_pg_say_heard(ngx_http_agents_db_nginx_pg_t *store,
+    ngx_http_agents_db_nginx_pg_report_e report, const char *why)
+{
+    ngx_uint_t                            level;
+    ngx_http_agents_db_nginx_pg_report_e  before;
+
+    before = store->heard;
+    level = (report == before) ? NGX_LOG_INFO : NGX_LOG_WARN;
+
+    store->heard = report;
+
+    if (report != NGX_HTTP_AGENTS_DB_NGINX_PG_UP) {
+        ngx_log_error(level, store->base.log, 0,
+                      "agents store: PostgreSQL, LISTEN: %s; it is asked "
+                      "twice a second what is cancelled", why);
+
+    } else if (before != NGX_HTTP_AGENTS_DB_NGINX_PG_SILENT) {
+        ngx_log_error(NGX_LOG_NOTICE, store->base.log, 0,
+                      "agents store: PostgreSQL, LISTEN: it is there");
+    }
+}
+
+
+/* A worker has rows in agents_stops. */
+
+static void
+ngx_http_agents_db_nginx_pg_notified_handler(void *data, const char *worker)
+{
+    ngx_http_agents_db_nginx_pg_t  *store = data;
+
+    if (store->base.notified != NULL) {
+        store->base.notified(store->base.notified_data, worker);
     }
 }
 
@@ -298,6 +389,8 @@ ngx_http_agents_db_nginx_pg_close(ngx_http_agents_db_nginx_t *base)
         ngx_http_agents_db_nginx_pg_conn_close(&store->conns[i]);
     }
 
+    ngx_http_agents_db_nginx_pg_conn_close(&store->listener);
+
     if (store->flush.posted) {
         ngx_delete_posted_event(&store->flush);
     }
@@ -306,5 +399,6 @@ ngx_http_agents_db_nginx_pg_close(ngx_http_agents_db_nginx_t *base)
     ngx_http_agents_db_nginx_done(base);
 
     free(store->conninfo);
+    free(store->listen);
     ngx_free(store);
 }

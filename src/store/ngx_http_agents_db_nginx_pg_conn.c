@@ -43,10 +43,12 @@ static void ngx_http_agents_db_nginx_pg_conn_timer(
 
 ngx_int_t
 ngx_http_agents_db_nginx_pg_conn_init(ngx_http_agents_db_nginx_conn_t *conn,
-    ngx_http_agents_db_nginx_pg_t *store,
+    ngx_http_agents_db_nginx_pg_t *store, const char *conninfo,
     const ngx_http_agents_db_pg_conf_t *conf)
 {
     conn->store = store;
+    conn->conninfo = conninfo;
+    conn->prepares = !conf->no_prepare;
     conn->fresh = 1;
 
     conn->pg = ngx_http_agents_db_pg_create(conf);
@@ -141,6 +143,10 @@ ngx_http_agents_db_nginx_pg_conn_timer_handler(ngx_event_t *ev)
 
     case NGX_HTTP_AGENTS_DB_PG_CONNECTING:
     case NGX_HTTP_AGENTS_DB_PG_CHECKING:
+
+        /* it would keep us from those behind it for ever */
+
+        conn->turn++;
         ngx_http_agents_db_nginx_pg_conn_lost(conn,
                                          "no answer from the server in time");
         return;
@@ -165,9 +171,9 @@ ngx_http_agents_db_nginx_pg_conn_resolver_work(void *data, ngx_log_t *log)
 {
     ngx_http_agents_db_nginx_conn_t  *conn = data;
 
-    if (ngx_http_agents_db_pg_params(&conn->params, conn->store->conninfo,
-                                     conn->store->prepares, conn->error,
-                                     sizeof(conn->error))
+    if (ngx_http_agents_db_pg_params(&conn->params, conn->conninfo,
+                                     (int) conn->prepares, conn->turn,
+                                     conn->error, sizeof(conn->error))
         == 0)
     {
         conn->resolved = NGX_OK;
@@ -186,6 +192,12 @@ ngx_http_agents_db_nginx_pg_conn_resolver_done(void *data)
     if (conn->resolved != NGX_OK) {
         ngx_http_agents_db_nginx_pg_conn_lost(conn, conn->error);
         return;
+    }
+
+    conn->timeout = NGX_HTTP_AGENTS_DB_NGINX_PG_CONNECT;
+
+    if (conn->params.timeout > 0) {
+        conn->timeout = (ngx_msec_t) conn->params.timeout * 1000;
     }
 
     ngx_http_agents_db_pg_connect(conn->pg, &conn->params);
@@ -246,8 +258,8 @@ static void
 ngx_http_agents_db_nginx_pg_conn_lost(ngx_http_agents_db_nginx_conn_t *conn,
     const char *why)
 {
-    ngx_http_agents_db_nginx_pg_say(conn->store,
-                                    NGX_HTTP_AGENTS_DB_NGINX_PG_DOWN, why);
+    ngx_http_agents_db_nginx_pg_say(conn, NGX_HTTP_AGENTS_DB_NGINX_PG_DOWN,
+                                    why);
 
     /* the socket is closed, by libpq already or by what comes next */
 
@@ -271,8 +283,8 @@ ngx_http_agents_db_nginx_pg_conn_changed(ngx_http_agents_db_nginx_conn_t *conn,
 
     case NGX_HTTP_AGENTS_DB_PG_READY:
         conn->backoff = 0;
-        ngx_http_agents_db_nginx_pg_say(conn->store,
-                                       NGX_HTTP_AGENTS_DB_NGINX_PG_UP, "");
+        ngx_http_agents_db_nginx_pg_say(conn, NGX_HTTP_AGENTS_DB_NGINX_PG_UP,
+                                        "");
 
         if (conn->timer.timer_set) {
             ngx_del_timer(&conn->timer);
@@ -282,7 +294,7 @@ ngx_http_agents_db_nginx_pg_conn_changed(ngx_http_agents_db_nginx_conn_t *conn,
         break;
 
     case NGX_HTTP_AGENTS_DB_PG_UNMIGRATED:
-        ngx_http_agents_db_nginx_pg_say(conn->store,
+        ngx_http_agents_db_nginx_pg_say(conn,
                                     NGX_HTTP_AGENTS_DB_NGINX_PG_NOT_MIGRATED,
                                     ngx_http_agents_db_pg_error(conn->pg));
         ngx_http_agents_db_nginx_pg_conn_timer(conn,
@@ -296,8 +308,7 @@ ngx_http_agents_db_nginx_pg_conn_changed(ngx_http_agents_db_nginx_conn_t *conn,
         /* one timer for both, unless it comes from UNMIGRATED */
 
         if (conn->seen != NGX_HTTP_AGENTS_DB_PG_CONNECTING) {
-            ngx_http_agents_db_nginx_pg_conn_timer(conn,
-                                        NGX_HTTP_AGENTS_DB_NGINX_PG_CONNECT);
+            ngx_http_agents_db_nginx_pg_conn_timer(conn, conn->timeout);
         }
 
         break;

@@ -30,8 +30,12 @@ typedef struct {
     ngx_connection_t                 *c;        /* NULL: not watched */
     ngx_event_t                       timer;
     ngx_msec_t                        backoff;
+    ngx_msec_t                        timeout;  /* to connect, and to check */
     ngx_uint_t                        dirty;    /* flush is due */
     ngx_uint_t                        fresh;    /* never yet up nor down */
+    ngx_uint_t                        prepares;
+    const char                       *conninfo;
+    size_t                            turn;     /* the address to begin with */
 
     ngx_http_agents_task_t            resolver;
     ngx_http_agents_db_pg_params_t    params;
@@ -54,12 +58,14 @@ typedef enum {
 struct ngx_http_agents_db_nginx_pg_s {
     ngx_http_agents_db_nginx_t              base;       /* first */
     ngx_http_agents_db_nginx_pg_report_e    report;
+    ngx_http_agents_db_nginx_pg_report_e    heard;      /* of the listener */
     char                                   *conninfo;
-    ngx_uint_t                              prepares;
+    char                                   *listen;     /* NULL: no listener */
     ngx_event_t                             flush;
     ngx_http_agents_db_nginx_line_t         early;  /* wait for "fresh" ones */
     ngx_http_agents_db_nginx_conn_t
                               conns[NGX_HTTP_AGENTS_DB_NGINX_PG_CONNS];
+    ngx_http_agents_db_nginx_conn_t         listener;   /* takes no batches */
 };
 
 
@@ -70,7 +76,7 @@ void ngx_http_agents_db_nginx_pg_settled(
     ngx_http_agents_db_nginx_conn_t *conn);
 
 /* Loud when it is news for the store as a whole, else for those who debug. */
-void ngx_http_agents_db_nginx_pg_say(ngx_http_agents_db_nginx_pg_t *store,
+void ngx_http_agents_db_nginx_pg_say(ngx_http_agents_db_nginx_conn_t *conn,
     ngx_http_agents_db_nginx_pg_report_e report, const char *why);
 
 
@@ -78,7 +84,7 @@ void ngx_http_agents_db_nginx_pg_say(ngx_http_agents_db_nginx_pg_t *store,
 
 ngx_int_t ngx_http_agents_db_nginx_pg_conn_init(
     ngx_http_agents_db_nginx_conn_t *conn,
-    ngx_http_agents_db_nginx_pg_t *store,
+    ngx_http_agents_db_nginx_pg_t *store, const char *conninfo,
     const ngx_http_agents_db_pg_conf_t *conf);
 
 /* Begins to connect; from then on the connection sees to itself. */

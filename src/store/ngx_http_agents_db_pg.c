@@ -12,6 +12,7 @@
 
 
 static void ngx_http_agents_db_pg_established(ngx_http_agents_db_pg_t *pg);
+static void ngx_http_agents_db_pg_notifications(ngx_http_agents_db_pg_t *pg);
 static void ngx_http_agents_db_pg_push_out(ngx_http_agents_db_pg_t *pg);
 static void ngx_http_agents_db_pg_close_open(ngx_http_agents_db_pg_t *pg);
 static void ngx_http_agents_db_pg_drop_unsent(ngx_http_agents_db_pg_t *pg,
@@ -126,7 +127,7 @@ ngx_http_agents_db_pg_check(ngx_http_agents_db_pg_t *pg)
     pg->state = NGX_HTTP_AGENTS_DB_PG_CHECKING;
     pg->version = -1;
 
-    if (ngx_http_agents_db_pg_send_version(pg) == 0) {
+    if (ngx_http_agents_db_pg_send_check(pg) == 0) {
         ngx_http_agents_db_pg_push_out(pg);
     }
 }
@@ -229,9 +230,30 @@ ngx_http_agents_db_pg_io(ngx_http_agents_db_pg_t *pg, unsigned events,
 
             (void) PQisBusy(pg->conn);
         }
+
+        ngx_http_agents_db_pg_notifications(pg);
     }
 
     ngx_http_agents_db_pg_flush(pg, now);
+}
+
+
+static void
+ngx_http_agents_db_pg_notifications(ngx_http_agents_db_pg_t *pg)
+{
+    PGnotify  *notify;
+
+    if (pg->conf.notified == NULL) {
+        return;
+    }
+
+    for (notify = PQnotifies(pg->conn);
+         notify;
+         notify = PQnotifies(pg->conn))
+    {
+        pg->conf.notified(pg->conf.data, notify->extra);
+        PQfreemem(notify);
+    }
 }
 
 

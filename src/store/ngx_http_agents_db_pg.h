@@ -6,7 +6,7 @@
  *
  *   CLOSED -- connect() --> CONNECTING --> CHECKING    asks for the version
  *
- *   CHECKING --> READY           it will do
+ *   CHECKING --> READY           it will do; it LISTENs, if it should
  *   CHECKING --> UNMIGRATED      it is too low, or there is none
  *   READY --> UNMIGRATED         a batch met a table that is not there
  *   UNMIGRATED -- check() --> CHECKING
@@ -50,9 +50,13 @@ typedef struct ngx_http_agents_db_pg_s  ngx_http_agents_db_pg_t;
 typedef struct {
     int64_t    schema;          /* the least version that will do */
     unsigned   no_prepare:1;    /* for PgBouncer in transaction mode */
+    unsigned   writes:1;        /* a server that is read-only will not do */
 
     /* what the server says besides, a line each; may be NULL */
     void     (*notice)(void *data, const char *text);
+
+    /* NULL, or: the connection LISTENs, and hears of each NOTIFY */
+    void     (*notified)(void *data, const char *payload);
     void      *data;
 } ngx_http_agents_db_pg_conf_t;
 
@@ -63,17 +67,21 @@ typedef struct {
     char     **values;
     size_t     n;
     size_t     size;
+    int        timeout;         /* connect_timeout in seconds; 0: not given */
 } ngx_http_agents_db_pg_params_t;
 
 
 /*
  * Reads a conninfo and resolves its host names: this waits for the network,
  * so it is for pool threads and programs.  Every address of a host is tried
- * in turn.  "prepares": the connection will keep prepared statements, and
- * sets the server's planner for that.  0, or -1 with the reason in "err".
+ * in turn, beginning with number "first" of all, counted around the end: libpq
+ * does not go on by itself where one does not answer.  "prepares": the
+ * connection will keep prepared statements, and sets the server's planner for
+ * that.  0, or -1 with the reason in "err".
  */
 int ngx_http_agents_db_pg_params(ngx_http_agents_db_pg_params_t *params,
-    const char *conninfo, int prepares, char *err, size_t errlen);
+    const char *conninfo, int prepares, size_t first, char *err,
+    size_t errlen);
 
 /* Checks a conninfo, resolves nothing.  0, or -1 with the reason. */
 int ngx_http_agents_db_pg_params_check(const char *conninfo, char *err,

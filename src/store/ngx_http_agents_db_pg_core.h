@@ -75,6 +75,8 @@ typedef enum {
     NGX_HTTP_AGENTS_DB_PG_PREPARE = 0,
     NGX_HTTP_AGENTS_DB_PG_QUERY,
     NGX_HTTP_AGENTS_DB_PG_CONTROL,      /* its answer does not matter */
+    NGX_HTTP_AGENTS_DB_PG_LISTEN,
+    NGX_HTTP_AGENTS_DB_PG_READ_ONLY,
     NGX_HTTP_AGENTS_DB_PG_VERSION,
     NGX_HTTP_AGENTS_DB_PG_SYNC,
     NGX_HTTP_AGENTS_DB_PG_VERSION_SYNC
@@ -159,7 +161,9 @@ int ngx_http_agents_db_pg_validate(ngx_http_agents_db_pg_t *pg,
 /* 0, or -1 if the connection is LOST by it. */
 int ngx_http_agents_db_pg_send_group(ngx_http_agents_db_pg_t *pg,
     ngx_http_agents_db_pg_group_t *group);
-int ngx_http_agents_db_pg_send_version(ngx_http_agents_db_pg_t *pg);
+
+/* The questions whose answers CHECKING waits for. */
+int ngx_http_agents_db_pg_send_check(ngx_http_agents_db_pg_t *pg);
 
 /* The connection is new, or is to forget: nothing is prepared. */
 void ngx_http_agents_db_pg_slots_forget(ngx_http_agents_db_pg_t *pg);

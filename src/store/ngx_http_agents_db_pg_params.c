@@ -35,7 +35,9 @@ static int ngx_http_agents_db_pg_params_add(
     const char *value);
 static int ngx_http_agents_db_pg_params_resolve(
     ngx_http_agents_db_pg_params_t *params, const char *host,
-    const char *port, char *err, size_t errlen);
+    const char *port, size_t first, char *err, size_t errlen);
+static void ngx_http_agents_db_pg_params_rotate(ngx_http_agents_buf_t *list,
+    size_t first);
 static int ngx_http_agents_db_pg_params_host(
     ngx_http_agents_db_pg_hosts_t *hosts, const char *host, const char *port);
 static void ngx_http_agents_db_pg_params_entry(
@@ -51,11 +53,12 @@ static void ngx_http_agents_db_pg_params_error(char *err, size_t errlen,
 
 int
 ngx_http_agents_db_pg_params(ngx_http_agents_db_pg_params_t *params,
-    const char *conninfo, int prepares, char *err, size_t errlen)
+    const char *conninfo, int prepares, size_t first, char *err,
+    size_t errlen)
 {
     int                rc;
     char              *message;
-    const char        *host;
+    const char        *host, *timeout;
     PQconninfoOption  *options, *o;
 
     memset(params, 0, sizeof(ngx_http_agents_db_pg_params_t));
@@ -70,6 +73,12 @@ ngx_http_agents_db_pg_params(ngx_http_agents_db_pg_params_t *params,
 
     if (ngx_http_agents_db_pg_params_value(options, "hostaddr")) {
         host = NULL;
+    }
+
+    timeout = ngx_http_agents_db_pg_params_value(options, "connect_timeout");
+
+    if (timeout) {
+        params->timeout = (int) strtol(timeout, NULL, 10);
     }
 
     /*
@@ -112,7 +121,7 @@ ngx_http_agents_db_pg_params(ngx_http_agents_db_pg_params_t *params,
     } else if (host) {
         rc = ngx_http_agents_db_pg_params_resolve(params, host,
                          ngx_http_agents_db_pg_params_value(options, "port"),
-                         err, errlen);
+                         first, err, errlen);
     }
 
     PQconninfoFree(options);
@@ -217,7 +226,8 @@ ngx_http_agents_db_pg_params_add(ngx_http_agents_db_pg_params_t *params,
 
 static int
 ngx_http_agents_db_pg_params_resolve(ngx_http_agents_db_pg_params_t *params,
-    const char *host, const char *port, char *err, size_t errlen)
+    const char *host, const char *port, size_t first, char *err,
+    size_t errlen)
 {
     int                             rc;
     char                           *h, *p;
@@ -255,6 +265,12 @@ ngx_http_agents_db_pg_params_resolve(ngx_http_agents_db_pg_params_t *params,
         free(p);
     }
 
+    if (rc == 0 && hosts.n > 1) {
+        ngx_http_agents_db_pg_params_rotate(&hosts.hosts, first % hosts.n);
+        ngx_http_agents_db_pg_params_rotate(&hosts.addrs, first % hosts.n);
+        ngx_http_agents_db_pg_params_rotate(&hosts.ports, first % hosts.n);
+    }
+
     if (rc != 0 || hosts.hosts.failed || hosts.addrs.failed
         || hosts.ports.failed)
     {
@@ -280,6 +296,33 @@ ngx_http_agents_db_pg_params_resolve(ngx_http_agents_db_pg_params_t *params,
     ngx_http_agents_buf_free(&hosts.ports);
 
     return rc;
+}
+
+
+/* The list, beginning with its item of that number. */
+
+static void
+ngx_http_agents_db_pg_params_rotate(ngx_http_agents_buf_t *list, size_t first)
+{
+    const char             *p;
+    ngx_http_agents_buf_t   rotated;
+
+    if (first == 0 || list->failed) {
+        return;
+    }
+
+    for (p = list->data; first; first--) {
+        p = strchr(p, ',') + 1;
+    }
+
+    ngx_http_agents_buf_init(&rotated);
+    ngx_http_agents_buf_adds(&rotated, p);
+    ngx_http_agents_buf_addc(&rotated, ',');
+    ngx_http_agents_buf_add(&rotated, list->data,
+                            (size_t) (p - list->data) - 1);
+
+    ngx_http_agents_buf_free(list);
+    *list = rotated;
 }
 
 

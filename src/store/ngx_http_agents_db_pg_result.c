@@ -151,6 +151,14 @@ ngx_http_agents_db_pg_result(ngx_http_agents_db_pg_t *pg, const PGresult *res)
                    && PQntuples(res) == 1)
         {
             pg->version = (int64_t) strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+
+        } else if (command->type == NGX_HTTP_AGENTS_DB_PG_READ_ONLY
+                   && PQntuples(res) == 1
+                   && strcmp(PQgetvalue(res, 0, 0), "on") == 0)
+        {
+            /* another server is to be found, or this one to change */
+
+            ngx_http_agents_db_pg_lost(pg, "the server is read-only");
         }
 
         return;
@@ -302,6 +310,13 @@ ngx_http_agents_db_pg_failure(ngx_http_agents_db_pg_t *pg,
 
     if (sqlstate == NULL || severity == NULL || strcmp(severity, "ERROR") != 0
         || PQstatus(pg->conn) == CONNECTION_BAD)
+    {
+        ngx_http_agents_db_pg_lost(pg, message);
+        return;
+    }
+
+    if (command->type == NGX_HTTP_AGENTS_DB_PG_LISTEN
+        || command->type == NGX_HTTP_AGENTS_DB_PG_READ_ONLY)
     {
         ngx_http_agents_db_pg_lost(pg, message);
         return;

@@ -29,6 +29,8 @@ typedef struct {
 } ngx_http_agents_db_pg_bind_t;
 
 
+static int ngx_http_agents_db_pg_send_question(ngx_http_agents_db_pg_t *pg,
+    ngx_http_agents_db_pg_command_e type, const char *sql);
 static const char *ngx_http_agents_db_pg_validate_values(
     const ngx_http_agents_db_template_t *tmpl,
     const ngx_http_agents_db_statement_t *statement);
@@ -158,23 +160,51 @@ ngx_http_agents_db_pg_send_group(ngx_http_agents_db_pg_t *pg,
 
 
 int
-ngx_http_agents_db_pg_send_version(ngx_http_agents_db_pg_t *pg)
+ngx_http_agents_db_pg_send_check(ngx_http_agents_db_pg_t *pg)
 {
-    if (ngx_http_agents_db_pg_command(pg, NGX_HTTP_AGENTS_DB_PG_VERSION, NULL)
-        == NULL)
+    if (pg->conf.notified
+        && ngx_http_agents_db_pg_send_question(pg, NGX_HTTP_AGENTS_DB_PG_LISTEN,
+                                               "LISTEN agents_stops")
+           != 0)
     {
         return -1;
     }
 
-    if (!PQsendQueryParams(pg->conn, ngx_http_agents_migrations_version.sql, 0,
-                           NULL, NULL, NULL, NULL, 0))
+    if (pg->conf.writes
+        && ngx_http_agents_db_pg_send_question(pg,
+                                             NGX_HTTP_AGENTS_DB_PG_READ_ONLY,
+                                             "SHOW transaction_read_only")
+           != 0)
     {
-        ngx_http_agents_db_pg_lost(pg, PQerrorMessage(pg->conn));
+        return -1;
+    }
+
+    if (ngx_http_agents_db_pg_send_question(pg, NGX_HTTP_AGENTS_DB_PG_VERSION,
+                                       ngx_http_agents_migrations_version.sql)
+        != 0)
+    {
         return -1;
     }
 
     return ngx_http_agents_db_pg_send_sync(pg,
                                      NGX_HTTP_AGENTS_DB_PG_VERSION_SYNC, NULL);
+}
+
+
+static int
+ngx_http_agents_db_pg_send_question(ngx_http_agents_db_pg_t *pg,
+    ngx_http_agents_db_pg_command_e type, const char *sql)
+{
+    if (ngx_http_agents_db_pg_command(pg, type, NULL) == NULL) {
+        return -1;
+    }
+
+    if (!PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 0)) {
+        ngx_http_agents_db_pg_lost(pg, PQerrorMessage(pg->conn));
+        return -1;
+    }
+
+    return 0;
 }
 
 

@@ -281,7 +281,7 @@ ngx_http_agents_db_poll_ready(ngx_http_agents_db_poll_t *store, char *err,
 
     if (state == NGX_HTTP_AGENTS_DB_PG_CLOSED) {
 
-        if (ngx_http_agents_db_pg_params(&params, store->conninfo, 0, err,
+        if (ngx_http_agents_db_pg_params(&params, store->conninfo, 0, 0, err,
                                          errlen)
             != 0)
         {
@@ -474,7 +474,8 @@ ngx_http_agents_db_poll_connect(ngx_http_agents_db_poll_t *store, char *err,
     PGconn                          *conn;
     ngx_http_agents_db_pg_params_t   params;
 
-    if (ngx_http_agents_db_pg_params(&params, store->conninfo, 0, err, errlen)
+    if (ngx_http_agents_db_pg_params(&params, store->conninfo, 0, 0, err,
+                                     errlen)
         != 0)
     {
         return NULL;

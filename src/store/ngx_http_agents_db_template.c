@@ -29,6 +29,11 @@ static const char *const  ngx_http_agents_db_template_length[] = {
     "OCTET_LENGTH"
 };
 
+/* What replaces {notify_stop}, for the column "worker". */
+static const char *const  ngx_http_agents_db_template_notify_stop[] = {
+    "NULL",
+    "pg_notify('agents_stops', worker)"
+};
 
 /* What stands around the parameter of {name:each}. */
 static const char *const  ngx_http_agents_db_template_each[][2] = {
@@ -181,6 +186,12 @@ ngx_http_agents_db_template_placeholder(
 
     if (len == 6 && memcmp(name, "length", 6) == 0) {
         text = ngx_http_agents_db_template_length[ctx->engine];
+        ngx_http_agents_db_template_put(ctx, text, strlen(text));
+        return 0;
+    }
+
+    if (len == 11 && memcmp(name, "notify_stop", 11) == 0) {
+        text = ngx_http_agents_db_template_notify_stop[ctx->engine];
         ngx_http_agents_db_template_put(ctx, text, strlen(text));
         return 0;
     }

@@ -120,7 +120,7 @@ static const ngx_http_agents_db_query_t
     " SELECT owner, id, {now} FROM agents_runs"
     " WHERE company_id = {company} AND user_id = {user} AND id = {run}"
     " AND finished_at IS NULL AND owner IS NOT NULL"
-    " ON CONFLICT DO NOTHING"
+    " ON CONFLICT DO NOTHING RETURNING {notify_stop}"
 };
 
 

@@ -47,6 +47,8 @@ test_templates(void)
     test_template("'{a} it''s {b}' || {c}", "'{a} it''s {b}' || ?1",
                   "'{a} it''s {b}' || $1");
     test_template("x {skip_locked})", "x )", "x FOR UPDATE SKIP LOCKED)");
+    test_template("RETURNING {notify_stop}", "RETURNING NULL",
+                  "RETURNING pg_notify('agents_stops', worker)");
     test_template("{now}",
                   "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0)"
                   " AS INTEGER)",

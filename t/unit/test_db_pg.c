@@ -78,16 +78,17 @@ test_connect(PGconn *admin)
 
 
 static void
-test_params(void)
+test_hosts(const char *conninfo, size_t first, const char *hosts,
+    const char *addrs, const char *ports)
 {
     size_t                          i;
     char                            err[256];
     const char                     *host, *addr, *port;
     ngx_http_agents_db_pg_params_t  params;
 
-    unit(ngx_http_agents_db_pg_params(&params,
-             "host=/run/a,127.0.0.1 port=5432,5433", 1, err, sizeof(err))
-         == 0, "a socket and a host");
+    unit(ngx_http_agents_db_pg_params(&params, conninfo, 1, first, err,
+                                      sizeof(err))
+         == 0, "%s, from number %zu on", conninfo, first);
 
     host = addr = port = NULL;
 
@@ -103,13 +104,39 @@ test_params(void)
         }
     }
 
-    unit_text(host, "/run/a,127.0.0.1", "host");
-    unit_text(addr, ",127.0.0.1", "hostaddr");
-    unit_text(port, "5432,5433", "port");
+    unit_text(host, hosts, "host");
+    unit_text(addr, addrs, "hostaddr");
+    unit_text(port, ports, "port");
+
+    ngx_http_agents_db_pg_params_free(&params);
+}
+
+
+static void
+test_params(void)
+{
+    char                            err[256];
+    ngx_http_agents_db_pg_params_t  params;
+
+    test_hosts("host=/run/a,127.0.0.1 port=5432,5433", 0,
+               "/run/a,127.0.0.1", ",127.0.0.1", "5432,5433");
+
+    /* one that does not answer is not waited for again and again */
+
+    test_hosts("host=/run/a,127.0.0.1,/run/b port=1,2,3", 1,
+               "127.0.0.1,/run/b,/run/a", "127.0.0.1,,", "2,3,1");
+    test_hosts("host=/run/a,127.0.0.1,/run/b port=5432", 5,
+               "/run/b,/run/a,127.0.0.1", ",,127.0.0.1", "5432,5432,5432");
+    test_hosts("host=127.0.0.1", 7, "127.0.0.1", "127.0.0.1", "");
+
+    unit(ngx_http_agents_db_pg_params(&params,
+                                      "host=/run/a connect_timeout=3", 1, 0,
+                                      err, sizeof(err))
+         == 0 && params.timeout == 3, "connect_timeout");
 
     ngx_http_agents_db_pg_params_free(&params);
 
-    unit(ngx_http_agents_db_pg_params(&params, "host=name.invalid", 1,
+    unit(ngx_http_agents_db_pg_params(&params, "host=name.invalid", 1, 0,
                                       err, sizeof(err))
          == -1 && strstr(err, "name.invalid") != NULL,
          "an unknown host is named: %s", err);

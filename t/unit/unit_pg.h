@@ -128,7 +128,7 @@ connect_to(ngx_http_agents_db_pg_t *pg, const char *where)
     char                            err[256];
     ngx_http_agents_db_pg_params_t  params;
 
-    if (ngx_http_agents_db_pg_params(&params, where, 1, err, sizeof(err))
+    if (ngx_http_agents_db_pg_params(&params, where, 1, 0, err, sizeof(err))
         != 0) {
         printf("# %s\n", err);
         return NGX_HTTP_AGENTS_DB_PG_CLOSED;

@@ -1,7 +1,7 @@
 # MCP servers that others have written, each over loopback: the protocol's own
 # library with nothing but the revision without sessions, its servers for stdio
-# behind a gateway with and without sessions, one that answers plain JSON, and
-# one of both eras.
+# behind two gateways with and without sessions, one that answers plain JSON, one
+# of both eras, one that wants a token, and one of the hardest schemas.
 
 use strict;
 use warnings;
@@ -18,6 +18,10 @@ my %versions = (
     'supergateway' => '4.0.0',
     '@antv/mcp-server-chart' => '0.9.10',
     '@upstash/context7-mcp' => '4.1.1',
+    '@modelcontextprotocol/server-sequential-thinking' => '2026.8.31',
+    'mcp-proxy' => '6.7.19',
+    '@notionhq/notion-mcp-server' => '2.5.2',
+    'mongodb-mcp-server' => '3.0.4',
 );
 my $modules = AgentsTest::Npm::packages(%versions);
 plan skip_all => AgentsTest::Npm::why() unless defined $modules;
@@ -41,15 +45,30 @@ my %servers = (
     context => started({}, sub {
         ("$modules/\@upstash/context7-mcp/dist/index.js", '--transport',
          'http', '--port', $_[0]) }),
+    think => started({}, sub { thinking($_[0]) }),
+    thinks => started({}, sub { thinking($_[0], '--stateless') }),
+    notion => started({ NOTION_TOKEN => 'ntn_none' }, sub {
+        ("$modules/\@notionhq/notion-mcp-server/bin/cli.mjs", '--transport',
+         'http', '--port', $_[0], '--auth-token', 'of-the-operator') }),
+    mongo => started({ DO_NOT_TRACK => 1 }, sub {
+        ("$modules/mongodb-mcp-server/dist/esm/index.js", '--transport',
+         'http', '--httpPort', $_[0], '--telemetry', 'disabled') }),
 );
+$_->{node}->listens for values %servers;
 
-my $t = AgentsTest->new->start;
+my $t = AgentsTest->new(location => 'agents_mcp_credential notion'
+    . " host=127.0.0.1:$servers{notion}{port} header=Authorization"
+    . ' "value=Bearer of-the-operator";')->start;
 
 subtest 'modern' => \&modern;
 subtest 'memory, with sessions' => \&memory;
 subtest 'files, without' => \&files;
 subtest 'charts' => \&charts;
 subtest 'one of both eras' => \&context;
+subtest 'thoughts, with sessions' => \&thoughts, 'think';
+subtest 'thoughts, without' => \&thoughts, 'thinks';
+subtest 'one that wants a token' => \&notion;
+subtest 'a database' => \&mongo;
 subtest 'all of them in one run' => \&all;
 $t->clean;
 
@@ -68,7 +87,7 @@ sub write_file {
 sub started {
     my ($env, $program) = @_;
     my $port = AgentsTest::free_port();
-    return { port => $port, node => AgentsTest::Npm->node($port, $env,
+    return { port => $port, node => AgentsTest::Npm->begin($port, $env,
                                                           $program->($port)) };
 }
 
@@ -78,6 +97,15 @@ sub gateway {
     return ("$modules/supergateway/dist/index.js", '--stdio',
             "$node $command", '--outputTransport', 'streamableHttp',
             '--port', $port, '--logLevel', 'none', @options);
+}
+
+
+sub thinking {
+    my ($port, @options) = @_;
+    return ("$modules/mcp-proxy/dist/bin/mcp-proxy.mjs", '--host', '127.0.0.1',
+            '--port', $port, '--server', 'stream', @options, '--', $node,
+            "$modules/\@modelcontextprotocol/server-sequential-thinking"
+            . '/dist/index.js');
 }
 
 
@@ -157,6 +185,38 @@ sub context {
     my ($texts, @names) = play([ 'context' ], [ 'context-no_such', {} ]);
     cmp_ok scalar @names, '>', 1, 'its tools';
     like $texts->[0], qr/^error: /, 'an unknown one';
+    return;
+}
+
+
+sub thoughts {
+    my ($name) = @_;
+    my ($texts, @names) = play([ $name ], map { [ "$name-sequentialthinking",
+        { thought => 'caf\x{e9}', thoughtNumber => $_, totalThoughts => 2,
+          nextThoughtNeeded => $_ < 2 ? JSON::PP::true : JSON::PP::false } ] }
+        1, 2);
+    is_deeply \@names, [ "$name-sequentialthinking" ], 'its tool';
+    like $texts->[0], qr/"totalThoughts": 2/, 'a thought';
+    like $texts->[1], qr/"nextThoughtNeeded": false/, 'and the last';
+    return;
+}
+
+
+# What it does is done elsewhere, and not asked for.
+sub notion {
+    my ($texts, @names) = play([ 'notion' ], [ 'notion-no_such', {} ]);
+    cmp_ok scalar @names, '>', 15, 'its tools';
+    like $texts->[0], qr/^error: /, 'an unknown one';
+    return;
+}
+
+
+# There is none to connect to.
+sub mongo {
+    my ($texts, @names) = play([ 'mongo' ], [ 'mongo-find',
+        { database => 'a', collection => 'b' } ]);
+    cmp_ok scalar @names, '>', 15, 'its tools';
+    like $texts->[0], qr/connect/i, 'what it says without a database';
     return;
 }
 

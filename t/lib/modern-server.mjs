@@ -2,11 +2,18 @@
 // library: node modern-server.mjs FOLDER-OF-MODULES PORT
 
 import http from "node:http";
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
 
 const [modules, port] = process.argv.slice(2);
+const library = `${modules}/@modelcontextprotocol/server`;
 const { McpServer, createMcpHandler } =
-    await import(`${modules}/@modelcontextprotocol/server/dist/index.mjs`);
-const { z } = await import(`${modules}/zod/index.js`);
+    await import(`${library}/dist/index.mjs`);
+
+// the library's own zod: other packages may want another one
+const zod = createRequire(`${library}/package.json`)
+    .resolve("zod/package.json");
+const { z } = await import(`${dirname(zod)}/index.js`);
 
 const text = (value) => ({ content: [{ type: "text", text: `${value}` }] });
 

@@ -8,6 +8,8 @@ package AgentsTest::Npm;
 #     plan skip_all => AgentsTest::Npm::why() unless defined $dir;
 #     my $server = AgentsTest::Npm->node($port, { ENV => 'x' },
 #                                        "$dir/dist/index.js", @arguments);
+#     my $other = AgentsTest::Npm->begin(...);       # the same, without waiting
+#     $other->listens;
 #
 # Whatever the program says, it listens on 127.0.0.1 alone.  It ends with the
 # object.
@@ -93,6 +95,12 @@ sub is_version {
 
 # Starts a server and waits until it listens.
 sub node {
+    my ($class, @args) = @_;
+    return $class->begin(@args)->listens;
+}
+
+
+sub begin {
     my ($class, $port, $env, @program) = @_;
     my $loopback = 'import net from "node:net";'
         . 'const listen = net.Server.prototype.listen;'
@@ -100,7 +108,8 @@ sub node {
         . ' return listen.call(this, port, "127.0.0.1", ...rest); };';
     my @command = (node_binary(), '--import', "data:text/javascript,$loopback",
                    @program);
-    my $self = bless { port => $port, owner => $$ }, $class;
+    my $self = bless { port => $port, owner => $$, program => "@program" },
+               $class;
     my $log = AgentsTest::build_dir() . "/npm/$port.log";
     my $pid = fork;
     die "fork: $!\n" unless defined $pid;
@@ -114,15 +123,21 @@ sub node {
         exit 127;
     }
     @$self{qw(pid log)} = ($pid, $log);
+    return $self;
+}
 
-    my $end = time + 30;
+
+sub listens {
+    my ($self) = @_;
+    my $end = time + 60;
     while (time < $end) {
         return $self if IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                            PeerPort => $port, Proto => 'tcp', Timeout => 1);
-        last if waitpid($pid, WNOHANG) == $pid;
+            PeerPort => $self->{port}, Proto => 'tcp', Timeout => 1);
+        last if waitpid($self->{pid}, WNOHANG) == $self->{pid};
         sleep 0.05;
     }
-    die "@program does not listen:\n", AgentsTest::slurp($log);
+    die "$self->{program} does not listen:\n",
+        AgentsTest::slurp($self->{log});
 }
 
 

@@ -58,6 +58,10 @@ my ($status, $out) = quickstart($taken->sockport);
 is $status, 1, 'a port in use: refused';
 like $out, qr/cannot be used .*already in use/, 'and said so';
 
+like AgentsTest::slurp("$data/logs/mcp.log"),
+     qr/ alias=demo host=\S+ tool="search_docs" 200 /,
+     'a line for a call of the MCP server';
+
 is join('', map { AgentsTest::slurp($_) } glob "$data/asan.*"), '',
    'no report of a sanitizer';
 

@@ -84,7 +84,7 @@ my $t = AgentsTest->new(
     ) } keys %odd),
     '/blocks' => AgentsTest::Mcp::handler(call => sub { return {
         content => [ map { { type => 'odd' } } 1 .. 50_000 ] } }),
-    '/no-text' => \&raw })->start;
+    '/no-text' => \&raw, '/orders' => \&orders })->start;
 
 # of the servers' doing
 $t->allow(qr/while (?:reading|sending|connecting).*upstream/,
@@ -104,6 +104,7 @@ subtest 'an error of the protocol' => \&protocol_error;
 subtest 'requests of the server' => \&requests;
 subtest 'a result of very many blocks' => \&blocks;
 subtest 'text that is none' => \&no_text;
+subtest 'headers that a proxy obeys' => \&not_obeyed;
 subtest 'one of several' => \&one_of_several;
 
 my %lost = map { my $m = $_;
@@ -312,6 +313,39 @@ sub raw {
              body => '{"jsonrpc":"2.0","id":' . $message->{id} . ',"result":{'
                      . '"content":[{"type":"text","text":"a\\u0000b'
                      . "\xff" . 'c\\ud800d"}],"content2":1,"content2":2}}' };
+}
+
+
+# What nginx would do for a server that is behind it, and trusted.
+sub orders {
+    my ($req) = @_;
+    my $answer = $good->($req);
+    my %headers = (
+        'X-Accel-Limit-Rate' => 1, 'X-Accel-Buffering' => 'yes',
+        'X-Accel-Expires' => 3600, 'X-Accel-Charset' => 'utf-16',
+        'Cache-Control' => 'max-age=3600', 'Set-Cookie' => 'a=b',
+        'Refresh' => '0; url=/secret', 'Content-Encoding' => 'identity',
+        'Link' => '</secret>; rel=preload');
+    return { %$answer, headers => { %{$answer->{headers} || {}}, %headers } };
+}
+
+
+sub not_obeyed {
+    my $seen = () = @{$t->mock->requests('/orders')};
+    for my $way ('', '/sse', '/modern') {
+        my $begin = time;
+        my ($run, @results) = play($t->mock->url("/orders$way"),
+            [ 's0-big', { bytes => 50_000 } ],
+            [ 's0-echo', { text => "\x{20ac}" } ]);
+        is $results[0]{content}[0]{text}, 'x' x 50_000, "the result$way";
+        is $results[1]{content}[0]{text}, "\x{20ac}", 'in UTF-8';
+        cmp_ok time - $begin, '<', 10, 'at no rate of the server\'s';
+    }
+    my @requests = @{$t->mock->requests('/orders')};
+    cmp_ok scalar @requests, '>', $seen + 6, 'each time anew';
+    is scalar(grep { defined $_->{headers}{cookie} } @requests), 0,
+       'no cookie is given back';
+    return;
 }
 
 

@@ -21,7 +21,7 @@ my @MCP = qw(agents_company agents_user agents_conversation_id agents_run_id
 
 for my $store (AgentsTest->stores) {
     my $t = AgentsTest->new(store => $store,
-        handlers => { '/odd' => AgentsTest::Mcp::handler(
+        handlers => { '/away' => \&away, '/odd' => AgentsTest::Mcp::handler(
             tools => [ { name => $TOOL,
                          inputSchema => { type => 'object' } } ],
             call => sub { return { content => [ { type => 'text',
@@ -30,7 +30,8 @@ for my $store (AgentsTest->stores) {
                 . '\'; log_format mcp \'' . join('|', map { "\$$_" } @MCP)
                 . '\'; log_format mcp_json escape=json \'{"run": '
                 . '"$agents_run_id", "tool": "$agents_mcp_tool"}\';',
-        location => 'add_header X-Request-Id $request_id always;'
+        location => 'agents_tool_timeout 2s; agents_discovery_timeout 2s;'
+                    . ' add_header X-Request-Id $request_id always;'
                     . ' access_log logs/api.log api;',
         mcp_location => 'log_subrequest on; access_log logs/mcp.log mcp;'
                         . ' access_log logs/mcp.json mcp_json;');
@@ -39,6 +40,10 @@ for my $store (AgentsTest->stores) {
 
     subtest "the API's answers on $store" => sub { answers($t) };
     subtest "requests to MCP servers on $store" => sub { requests($t) };
+    subtest "calls that fail on $store" => sub { failures($t) };
+    subtest "a call that is cancelled on $store" => sub { cancelled($t) };
+    $t->allow(qr/while (?:reading|connecting).*upstream/,
+              qr/upstream (?:prematurely|timed out|sent)/);
     $t->clean("$store: no error logged");
 }
 
@@ -186,5 +191,75 @@ sub requests {
                       ok $line, 'a line of JSON' or diag($_); $line }
                 lines($t, 'mcp.json');
     is $odd && $odd->{run}, $run->{id}, 'and comes whole out of escape=json';
+    return;
+}
+
+
+sub away {
+    my ($req) = @_;
+    return { status => 307, headers => { Location => 'http://127.0.0.2/' } }
+        if $req->{json} && ($req->{json}{method} || '') eq 'tools/call';
+    return AgentsTest::Mcp::handler()->($req);
+}
+
+
+# The lines of these runs' calls, or where they have none, of all requests.
+sub of_runs {
+    my ($t, @runs) = @_;
+    my %is = map { $_->{id} => 1 } @runs;
+    my @of = grep { $is{$_->{agents_run_id}} } map {
+        my %of; @of{@MCP} = split /\|/, $_, -1; \%of } lines($t, 'mcp.log');
+    my @calls = grep { $_->{agents_mcp_tool} =~ /^[^-]/ } @of;
+    return @calls ? @calls : @of;
+}
+
+
+# A line for each, and in it what the server said, or what nginx would say.
+sub failures {
+    my ($t) = @_;
+    my %status = (hang => 504, hangm => 504, reset => 502, cut => 200,
+                  big => 200, garbage => 200, error => 200, status => 500,
+                  away => 307);
+    my %url = (map({ $_ => $t->mcp("/$_-call") } keys %status),
+               hangm => $t->mcp('/modern/hang-call'),
+               away => $t->mock->url('/away'));
+    my $c = $t->conversation(mcp_servers => [
+        map { { alias => $_, url => $url{$_} } } sort keys %url ]);
+    my $run = $t->finished($t->run($c, script({ tools => [
+        map { [ "$_-add", { a => 1, b => 2 } ] } sort keys %url ] },
+        { text => 'end' })));
+    is $run->{final_text}, 'end', 'a run' or diag explain $run->{error};
+
+    my @calls;
+    $t->wait_for(5, sub { @calls = of_runs($t, $run); @calls == 9 });
+    my %got = map { $_->{agents_mcp_alias} => $_->{status} } @calls;
+    is_deeply \%got, \%status, 'the status of each';
+    is scalar @calls, 9, 'one line for each';
+    my ($late) = grep { $_->{agents_mcp_alias} eq 'hang' } @calls;
+    cmp_ok $late->{request_time}, '>=', 1.9, 'time: that of the wait';
+
+    my $port = AgentsTest::free_port();
+    $c = $t->conversation(mcp_servers => [ { alias => 'down',
+        url => "http://127.0.0.1:$port/mcp" } ]);
+    $run = $t->finished($t->run($c, 'x'));
+    ok $t->wait_for(5, sub { of_runs($t, $run) }), 'a server that is down';
+    is_deeply [ map { $_->{status} } of_runs($t, $run) ], [ 502 ], '    once';
+    return;
+}
+
+
+sub cancelled {
+    my ($t) = @_;
+    my $c = $t->conversation(mcp => '/hang-call');
+    $t->mock->forget;
+    my $run = $t->run($c, script({ tools => [ [ 'mcp-add',
+                                              { a => 1, b => 2 } ] ] }));
+    $t->wait_for(5, sub { grep { ($_->{json}{method} || '') eq 'tools/call' }
+                          @{$t->mock->requests('/mcp')} });
+    $t->post("/agents/runs/$run->{id}/cancel");
+    $t->finished($run);
+    ok $t->wait_for(5, sub { grep { $_->{agents_mcp_tool} eq 'add' }
+                             of_runs($t, $run) }), 'a line';
+    is_deeply [ map { $_->{status} } of_runs($t, $run) ], [ 499 ], 'as such';
     return;
 }

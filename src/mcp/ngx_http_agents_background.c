@@ -37,7 +37,10 @@ static ngx_uint_t ngx_http_agents_background_sent(ngx_http_request_t *sr);
 static ngx_uint_t ngx_http_agents_background_busy(ngx_http_request_t *sr,
     ngx_int_t rc);
 static void ngx_http_agents_background_timer_handler(ngx_event_t *ev);
-static void ngx_http_agents_background_abort(ngx_http_agents_background_t *bg);
+static void ngx_http_agents_background_abort(ngx_http_agents_background_t *bg,
+    ngx_uint_t status);
+static void ngx_http_agents_background_log(ngx_http_agents_background_t *bg,
+    ngx_uint_t status);
 static void ngx_http_agents_background_end(ngx_http_agents_background_t *bg);
 static void ngx_http_agents_background_reap_handler(ngx_event_t *ev);
 static void ngx_http_agents_background_free(ngx_http_agents_background_t *bg);
@@ -110,7 +113,7 @@ ngx_http_agents_background_cancel(ngx_http_agents_background_t *bg)
     bg->cancelled = 1;
 
     if (!bg->over) {
-        ngx_http_agents_background_abort(bg);
+        ngx_http_agents_background_abort(bg, NGX_HTTP_CLIENT_CLOSED_REQUEST);
     }
 }
 
@@ -661,7 +664,7 @@ ngx_http_agents_background_timer_handler(ngx_event_t *ev)
     ngx_http_agents_background_t  *bg = ev->data;
 
     bg->answer.status = NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT;
-    ngx_http_agents_background_abort(bg);
+    ngx_http_agents_background_abort(bg, NGX_HTTP_GATEWAY_TIME_OUT);
 }
 
 
@@ -672,7 +675,8 @@ ngx_http_agents_background_timer_handler(ngx_event_t *ev)
  */
 
 static void
-ngx_http_agents_background_abort(ngx_http_agents_background_t *bg)
+ngx_http_agents_background_abort(ngx_http_agents_background_t *bg,
+    ngx_uint_t status)
 {
     ngx_http_cleanup_t  *cln;
     ngx_http_request_t  *r;
@@ -694,7 +698,48 @@ ngx_http_agents_background_abort(ngx_http_agents_background_t *bg)
         cln = cln->next;
     }
 
+    ngx_http_agents_background_log(bg, status);
     ngx_http_agents_background_end(bg);
+}
+
+
+/*
+ * The access log's line, which core writes of a subrequest that ends by itself
+ * alone.  "status" stands there unless the server has said one.
+ */
+
+static void
+ngx_http_agents_background_log(ngx_http_agents_background_t *bg,
+    ngx_uint_t status)
+{
+    ngx_uint_t                  i;
+    ngx_http_request_t         *sr;
+    ngx_http_handler_pt        *handler;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    sr = bg->subrequest;
+
+    ngx_http_agents_background_headers_wipe(bg);
+
+    clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
+
+    if (sr->logged || !clcf->log_subrequest) {
+        return;
+    }
+
+    if (sr->headers_out.status == 0) {
+        sr->err_status = status;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(sr, ngx_http_core_module);
+    handler = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.elts;
+
+    for (i = 0; i < cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.nelts; i++) {
+        handler[i](sr);
+    }
+
+    sr->logged = 1;
 }
 
 

@@ -258,6 +258,9 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_changed_query = {
     " AND r.id = k.value->>2), '')"
 };
 
+/* The order is that of the index of active runs: SQLite takes one of all runs
+ * of the user else. */
+
 static const ngx_http_agents_db_query_t
     ngx_http_agents_runs_count_active_query =
 {
@@ -265,7 +268,7 @@ static const ngx_http_agents_db_query_t
 
     "SELECT COUNT(*) FROM (SELECT 1 FROM agents_runs"
     " WHERE company_id = {company} AND user_id = {user}"
-    " AND finished_at IS NULL LIMIT {limit:int}) active"
+    " AND finished_at IS NULL ORDER BY id LIMIT {limit:int}) active"
 };
 
 static const ngx_http_agents_db_query_t

@@ -385,6 +385,12 @@ test_plans(void)
     ngx_http_agents_runs_list(b, &alice, "x", &s);
     plan("agents_runs_newest");
 
+    /* not by all that the user ever had */
+
+    begin(READ);
+    ngx_http_agents_runs_count_active(b, &alice, 100);
+    plan("agents_runs_active");
+
     begin(READ);
     ngx_http_agents_messages_list(b, &alice, "x", 0, 100, 64, 1000000);
     plan("agents_messages");

@@ -15,6 +15,12 @@ static CURLcode ngx_http_agents_transfer_protocols(CURL *easy);
 static CURLcode ngx_http_agents_transfer_request(
     ngx_http_agents_transfer_t *transfer,
     const ngx_http_agents_transport_request_t *request);
+static CURLcode ngx_http_agents_transfer_sockets(
+    ngx_http_agents_transfer_t *transfer);
+static curl_socket_t ngx_http_agents_transfer_open_callback(void *data,
+    curlsocktype purpose, struct curl_sockaddr *address);
+static int ngx_http_agents_transfer_close_callback(void *data,
+    curl_socket_t s);
 static CURLcode ngx_http_agents_transfer_answer(
     ngx_http_agents_transfer_t *transfer);
 static size_t ngx_http_agents_transfer_header_callback(char *data, size_t size,
@@ -85,6 +91,10 @@ ngx_http_agents_transfer_easy(ngx_http_agents_transfer_t *transfer,
 
     if (code == CURLE_OK) {
         code = ngx_http_agents_transfer_request(transfer, request);
+    }
+
+    if (code == CURLE_OK) {
+        code = ngx_http_agents_transfer_sockets(transfer);
     }
 
     if (code == CURLE_OK) {
@@ -247,6 +257,62 @@ ngx_http_agents_transfer_request(ngx_http_agents_transfer_t *transfer,
     return (code != CURLE_OK)
            ? code : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
                                      request->method);
+}
+
+
+/* Sockets are counted: libcurl does not tell whether one is idle. */
+
+static CURLcode
+ngx_http_agents_transfer_sockets(ngx_http_agents_transfer_t *transfer)
+{
+    CURL                         *easy;
+    CURLcode                      code;
+    ngx_http_agents_transport_t  *t;
+
+    easy = transfer->easy;
+    t = transfer->transport;
+
+    if ((code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
+                                 ngx_http_agents_transfer_open_callback))
+        || (code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t))
+        || (code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION,
+                                    ngx_http_agents_transfer_close_callback)))
+    {
+        return code;
+    }
+
+    return curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, t);
+}
+
+
+static curl_socket_t
+ngx_http_agents_transfer_open_callback(void *data, curlsocktype purpose,
+    struct curl_sockaddr *address)
+{
+    ngx_http_agents_transport_t *t = data;
+
+    int  s;
+
+    s = socket(address->family, address->socktype, address->protocol);
+
+    if (s == -1) {
+        return CURL_SOCKET_BAD;
+    }
+
+    t->nsockets++;
+
+    return s;
+}
+
+
+static int
+ngx_http_agents_transfer_close_callback(void *data, curl_socket_t s)
+{
+    ngx_http_agents_transport_t *t = data;
+
+    t->nsockets--;
+
+    return close(s);
 }
 
 

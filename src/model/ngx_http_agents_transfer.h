@@ -45,6 +45,7 @@ struct ngx_http_agents_transport_s {
     ngx_log_t                               *log;
     ngx_uint_t                               max_connections;
     ngx_uint_t                               nactive;
+    ngx_uint_t                               nsockets;  /* and idle ones */
     ngx_queue_t                              waiting;
     ngx_queue_t                              active;
     ngx_queue_t                              ended;

@@ -547,6 +547,12 @@ ngx_http_agents_transport_start(ngx_http_agents_transfer_t *transfer)
     easy = curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS,
                             (long) ngx_max(left, 1));
 
+    /* libcurl would look at thousands that are in use for one that is not */
+
+    if (easy == CURLE_OK && t->nsockets <= t->nactive) {
+        easy = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+    }
+
     ngx_queue_remove(&transfer->queue);
     ngx_queue_insert_tail(&t->active, &transfer->queue);
 

@@ -20,6 +20,9 @@
 
 #define NGX_HTTP_AGENTS_API_START_ATTEMPTS  5
 
+/* As many runs of a user are counted in the event loop; more in a thread. */
+#define NGX_HTTP_AGENTS_API_START_COUNTED   1000
+
 
 static int ngx_http_agents_api_start_body_read(const char *text, size_t len,
     const ngx_http_agents_scope_t *scope, void *data,
@@ -119,9 +122,16 @@ static ngx_int_t
 ngx_http_agents_api_start_read(ngx_http_request_t *r,
     ngx_http_agents_start_t *start)
 {
+    ngx_http_agents_db_kind_e    kind;
     ngx_http_agents_db_batch_t  *batch;
 
-    batch = ngx_http_agents_wait_batch(r, NGX_HTTP_AGENTS_DB_POINT,
+    /* a user's active runs are counted, up to what he may have */
+
+    kind = (start->scope.settings->max_runs_per_user
+            > NGX_HTTP_AGENTS_API_START_COUNTED)
+           ? NGX_HTTP_AGENTS_DB_READ : NGX_HTTP_AGENTS_DB_POINT;
+
+    batch = ngx_http_agents_wait_batch(r, kind,
                                        ngx_http_agents_api_start_read_done,
                                        ngx_http_agents_api_start_gone, start);
     if (batch == NULL) {

@@ -11,7 +11,7 @@
 #   make lint      the compiler's analyzer and the project's own rules
 #   make bench     measurements; B="--only polls" takes some of them
 #   make soak      thousands of runs on each store: all end, nothing grows
-#   make chaos     runs while everything breaks; C="--rounds 20 --seed 7"
+#   make chaos     runs while everything breaks; C="--runs 100 --seed 7"
 #   make deb       a Debian package of both, in build/deb
 #   make deps      what all of these need; each installs its own by itself
 #   make clean     removes build/

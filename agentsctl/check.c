@@ -412,6 +412,11 @@ agentsctl_check_state(agentsctl_check_t *check,
                               run->status.data);
     }
 
+    if (!ended && !run->owner_known) {
+        agentsctl_check_found(check, run->id.data, "has the owner %s, which "
+                              "is no worker", run->owner.data);
+    }
+
     if (!ended && active) {
         check->active = 1;
 

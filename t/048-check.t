@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use AgentsTest;
 
 # What is broken, and what is said of it.  C is the conversation of calls, W the
-# one that waits for outputs, RC and RW are their runs.
+# one that waits for outputs, RC and RW are their runs; T has two, R1 and R2.
 my @FAULTS = (
     [ 'a hole in the numbers',
       "UPDATE agents_messages SET sequence_no = 9 WHERE sequence_no = 6"
@@ -80,6 +80,75 @@ my @FAULTS = (
       "UPDATE agents_runs SET pending_tool_calls ="
       . " '[{\"tool_use_id\": \"other\"}]' WHERE id = 'RW'",
       qr/run RW: 1 calls have no result, 1 are waited for, 0 are both/ ],
+    [ 'an owner that is no worker',
+      "UPDATE agents_runs SET status = 'running', finished_at = NULL,"
+      . " owner = 'nobody', final_text = NULL WHERE id = 'RC'; UPDATE"
+      . " agents_conversations SET active_run_id = 'RC' WHERE id = 'C'",
+      qr/run RC: has the owner nobody, which is no worker\n[^\n]* 1 fault\z/ ],
+    [ 'two runs at a time',
+      "UPDATE agents_runs SET status = 'running', finished_at = NULL,"
+      . " final_text = NULL WHERE id IN ('R1', 'R2'); UPDATE"
+      . " agents_conversations SET active_run_id = 'R2' WHERE id = 'T'",
+      qr/run R1: is running, and not the conversation's active run/ ],
+    [ 'parts that an ended run has left',
+      "INSERT INTO agents_messages (company_id, user_id, conversation_id,"
+      . " sequence_no, part, turn_index, live, created_at, role, run_id,"
+      . " content) SELECT company_id, user_id, conversation_id, 7, 0, 5, live,"
+      . " created_at, 'tool', run_id, '[]' FROM agents_messages"
+      . " WHERE conversation_id = 'C' AND sequence_no = 6",
+      qr/run RC: message 7 is beyond version 6, and not the active run's/ ],
+    [ 'a message twice',
+      "INSERT INTO agents_messages (company_id, user_id, conversation_id,"
+      . " sequence_no, part, turn_index, live, created_at, role, run_id,"
+      . " content) SELECT company_id, user_id, conversation_id, sequence_no,"
+      . " part + 1, turn_index, live, created_at, role, run_id, content"
+      . " FROM agents_messages WHERE conversation_id = 'C'"
+      . " AND sequence_no = 6",
+      qr/run RC: message 6 of the assistant has several parts/ ],
+    [ 'parts of two runs',
+      "UPDATE agents_messages SET run_id = 'RW' WHERE sequence_no = 3"
+      . " AND part = 1 AND conversation_id = 'C'",
+      qr/run RW: message 3 has parts of two roles or runs/ ],
+    [ 'a role that there is not',
+      "UPDATE agents_messages SET role = 'system' WHERE sequence_no = 1"
+      . " AND conversation_id = 'C'",
+      qr/run RC: message 1 has the role "system"/ ],
+    [ 'a message before its run',
+      "UPDATE agents_runs SET base_version = 5 WHERE id = 'RC'",
+      qr/run RC: message 1, of a run that began at version 5/ ],
+    [ 'a run from after the last message',
+      "UPDATE agents_runs SET base_version = 9 WHERE id = 'RC'",
+      qr/run RC: began at version 9, the conversation is at 6/ ],
+    [ 'an epoch that there is not',
+      "UPDATE agents_runs SET epoch = 0 WHERE id = 'RC'",
+      qr/run RC: has epoch 0 and 0 takeovers/ ],
+    [ 'a call twice',
+      "UPDATE agents_messages SET content = (SELECT m.content FROM"
+      . " agents_messages m WHERE m.conversation_id = 'C'"
+      . " AND m.sequence_no = 2) WHERE conversation_id = 'C'"
+      . " AND sequence_no = 4",
+      qr/run RC: message 4: the call a is there twice/ ],
+    [ 'a call of the user',
+      "UPDATE agents_messages SET content = '[{\"type\": \"tool_use\","
+      . " \"tool_use_id\": \"u\"}]' WHERE conversation_id = 'C'"
+      . " AND sequence_no = 1",
+      qr/message 1: the call u is there twice, or not the assistant's/ ],
+    [ 'a call without an id',
+      "UPDATE agents_messages SET content = '[{\"type\": \"tool_use\"}]'"
+      . " WHERE conversation_id = 'C' AND sequence_no = 6",
+      qr/run RC: message 6 has a tool_use without an id/ ],
+    [ 'two results of a call',
+      "UPDATE agents_messages SET content = '[{\"type\": \"tool_result\","
+      . " \"tool_use_id\": \"a\", \"content\": []}]' WHERE sequence_no = 5"
+      . " AND conversation_id = 'C'",
+      qr/run RC: message 5: a result of a, which has one already/ ],
+    [ 'job ids that cannot be read',
+      "UPDATE agents_runs SET job_ids = '{' WHERE id = 'RC'",
+      qr/run RC: has job ids that cannot be read/ ],
+    [ 'pending calls of a run that has its answer',
+      "UPDATE agents_runs SET pending_tool_calls ="
+      . " '[{\"tool_use_id\": \"other\"}]' WHERE id = 'RC'",
+      qr/run RC: is completed, and has 1 pending calls/ ],
     [ 'a conversation that is gone',
       "DELETE FROM agents_conversations WHERE id = 'W'",
       qr/which is not there: run RW\n.+ not there: 2 parts of messages/ ],
@@ -116,8 +185,9 @@ sub used {
 
     ($run, $c) = $t->flow(script({ tools => [ [ 'ask', {}, 'q' ] ] },
                                  { text => 'yes' }), @tools);
-    $t->finished($t->run($c, { kind => 'tool_outputs', outputs => [
-        { tool_use_id => 'q', content => 'yes' } ] }));
+    my $second = $t->finished($t->run($c, { kind => 'tool_outputs',
+        outputs => [ { tool_use_id => 'q', content => 'yes' } ] }));
+    @id{qw(T R1 R2)} = ($c->{id}, $run->{id}, $second->{id});
 
     $c = $t->conversation(mcp => '');
     $run = $t->run($c, script({ tools => [ [ 'mcp-slow',
@@ -150,7 +220,7 @@ sub broken {
     my ($t, %id) = @_;
     my $set = sub {
         my ($text) = @_;
-        $text =~ s/\b(C|RC|W|RW)\b/$id{$1}/g;
+        $text =~ s/\b(C|RC|W|RW|T|R1|R2)\b/$id{$1}/g;
         return $text;
     };
 

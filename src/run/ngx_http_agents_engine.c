@@ -59,6 +59,11 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
         return NULL;
     }
 
+    /* what agents_runs.owner and agents_workers name it by */
+
+    ngx_log_error(NGX_LOG_NOTICE, conf->log, 0, "agents worker %s",
+                  engine->worker);
+
     ngx_queue_init(&engine->runs);
     ngx_queue_init(&engine->titles);
     ngx_rbtree_init(&engine->ids, &engine->sentinel,

@@ -39,7 +39,9 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_check_runs_query = {
     " iterations_used, job_ids, pending_tool_calls, error_type,"
     " CASE WHEN final_text IS NULL THEN 0 ELSE 1 END"
     " + CASE WHEN final_structured_output IS NULL THEN 0 ELSE 1 END,"
-    " created_at, finished_at"
+    " created_at, finished_at,"
+    " CASE WHEN owner IS NULL OR EXISTS (SELECT 1 FROM agents_workers w"
+    " WHERE w.id = agents_runs.owner) THEN 1 ELSE 0 END"
     " FROM agents_runs"
     " WHERE company_id = {company} AND user_id = {user}"
     " AND conversation_id = {conversation}"
@@ -173,6 +175,7 @@ ngx_http_agents_check_read_run(const ngx_http_agents_db_batch_t *batch,
     run->finals = ngx_http_agents_db_get_int(batch, statement, row, 10);
     run->created_at = ngx_http_agents_db_get_int(batch, statement, row, 11);
     run->finished_at = ngx_http_agents_db_get_int(batch, statement, row, 12);
+    run->owner_known = ngx_http_agents_db_get_int(batch, statement, row, 13);
 }
 
 

@@ -48,6 +48,8 @@ typedef struct {
     int64_t                 finals;         /* final_text, _structured_output */
     int64_t                 created_at;
     int64_t                 finished_at;    /* 0: not yet */
+    int64_t                 owner_known;    /* it is a worker, or there is
+                                               none */
 } ngx_http_agents_check_run_t;
 
 /*

@@ -134,6 +134,7 @@ ngx_http_agents_worker_engine(ngx_cycle_t *cycle,
     engine.eras = &worker->zone->eras;
     engine.catalog = &amcf->catalog;
     engine.apis = amcf->apis;
+    engine.node = worker->zone->node;
     engine.lease = amcf->lease;
     engine.drain_timeout = amcf->drain_timeout;
     engine.max_runs = amcf->max_runs;

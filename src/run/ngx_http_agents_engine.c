@@ -59,6 +59,12 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
         return NULL;
     }
 
+    /* a UUID, whose last group is common to the workers of a node */
+
+    ngx_memcpy(engine->worker + NGX_HTTP_AGENTS_UUID_LEN
+               - NGX_HTTP_AGENTS_NODE_LEN, conf->node,
+               NGX_HTTP_AGENTS_NODE_LEN);
+
     /* what agents_runs.owner and agents_workers name it by */
 
     ngx_log_error(NGX_LOG_NOTICE, conf->log, 0, "agents worker %s",

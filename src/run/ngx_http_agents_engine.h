@@ -40,6 +40,10 @@ typedef struct {
 } ngx_http_agents_settings_t;
 
 
+/* Hexadecimal digits, those of a UUID's last group. */
+#define NGX_HTTP_AGENTS_NODE_LEN  12
+
+
 /* Everything that an engine stands on; all of it outlives the engine. */
 typedef struct {
     ngx_http_agents_db_t         *db;
@@ -52,6 +56,7 @@ typedef struct {
     ngx_http_agents_mcp_eras_t   *eras;
     ngx_http_agents_catalog_t    *catalog;
     ngx_array_t                  *apis;     /* ngx_http_agents_settings_t * */
+    const char                   *node;     /* the end of its workers' ids */
     ngx_msec_t                    lease;
     ngx_msec_t                    drain_timeout;
     ngx_uint_t                    max_runs; /* and titles, as many again */

@@ -200,7 +200,7 @@ ngx_http_agents_engine_claim_done(ngx_http_agents_db_batch_t *batch,
         ngx_http_agents_engine_start(engine, claim->settings, &key);
     }
 
-    if (n == NGX_HTTP_AGENTS_CLAIM_MAX) {
+    if (n != 0) {
         engine->claim_at = ngx_current_msec;
     }
 

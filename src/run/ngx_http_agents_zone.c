@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_agents_ident.h"
 #include "ngx_http_agents_zone.h"
 
 
@@ -90,6 +91,14 @@ ngx_http_agents_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     zone = ngx_slab_calloc(shpool, sizeof(ngx_http_agents_zone_t));
     if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_agents_ident_random(zone->node, NGX_HTTP_AGENTS_NODE_LEN / 2)
+        == -1)
+    {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, ngx_errno,
+                      "no random bytes for the node's id");
         return NGX_ERROR;
     }
 

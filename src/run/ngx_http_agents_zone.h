@@ -12,6 +12,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_agents_engine.h"
 #include "ngx_http_agents_gate.h"
 #include "ngx_http_agents_lacks.h"
 #include "ngx_http_agents_mcp_eras.h"
@@ -21,6 +22,8 @@
 
 
 typedef struct {
+    char                         node[NGX_HTTP_AGENTS_NODE_LEN + 1];
+                                            /* random; of this master alone */
     ngx_http_agents_slots_t      slots;
     ngx_http_agents_gate_zone_t  gates;
     ngx_http_agents_wake_zone_t  wake;
@@ -36,7 +39,7 @@ typedef struct {
  */
 ngx_shm_zone_t *ngx_http_agents_zone_add(ngx_conf_t *cf, ngx_str_t *value);
 
-/* The zone, all zero when it is new, and the mutex that guards it; after the
+/* The zone, all zero but for "node" when it is new, and the mutex that guards it; after the
  * configuration was read. */
 ngx_http_agents_zone_t *ngx_http_agents_zone_get(ngx_shm_zone_t *shm_zone,
     ngx_shmtx_t **mutex);

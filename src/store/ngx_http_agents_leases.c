@@ -7,6 +7,10 @@
 #include "ngx_http_agents_store_columns.h"
 
 
+/* A run that has changed hands as often is suspected for each loss. */
+#define NGX_HTTP_AGENTS_LEASES_EPOCHS  12
+
+
 static const ngx_http_agents_db_query_t  ngx_http_agents_leases_renew_query = {
     "leases_renew",
 
@@ -99,6 +103,13 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_leases_claim_query = {
     " RETURNING company_id, user_id, id, conversation_id, epoch, takeovers, api"
 };
 
+/*
+ * No run brings down its worker's master, and with it the workers that the
+ * master would start: where no worker of the node lives, the takeover that
+ * follows is none of the run's doing, and taken off beforehand.  But not for
+ * ever: something else may kill a whole node for what one worker does.
+ */
+
 static const ngx_http_agents_db_query_t  ngx_http_agents_leases_expire_query =
 {
     "leases_expire",
@@ -110,7 +121,11 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_leases_expire_query =
     " WHERE w.id = agents_runs.owner AND w.lease_until > {now})"
     " LIMIT {limit:int} {skip_locked})"
 
-    " UPDATE agents_runs SET owner = NULL, epoch = epoch + 1"
+    " UPDATE agents_runs SET owner = NULL, epoch = epoch + 1,"
+    " takeovers = takeovers - CASE WHEN epoch < {epochs:int}"
+    " AND NOT EXISTS (SELECT 1 FROM agents_workers w"
+    " WHERE SUBSTR(w.id, 25) = SUBSTR(agents_runs.owner, 25)"
+    " AND w.lease_until > {now}) THEN 1 ELSE 0 END"
     " WHERE (company_id, user_id, id) IN"
     " (SELECT company_id, user_id, id FROM lost)"
     " AND owner IS NOT NULL AND finished_at IS NULL"
@@ -216,6 +231,7 @@ ngx_http_agents_leases_expire(ngx_http_agents_db_batch_t *batch,
 {
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_expire_query);
     ngx_http_agents_db_int(batch, "limit", limit);
+    ngx_http_agents_db_int(batch, "epochs", NGX_HTTP_AGENTS_LEASES_EPOCHS);
 
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_purge_query);
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_purge_stops_query);

@@ -52,6 +52,16 @@ expire(void)
 }
 
 
+/* A worker of the same node as "of". */
+
+static void
+new_worker(uuid_t id, const uuid_t of)
+{
+    new_uuid(id);
+    memcpy(id + 24, of + 24, 12);
+}
+
+
 /* A worker is lost: the second takes its first two runs, the third the last. */
 
 static void
@@ -64,8 +74,8 @@ test_lost(uuid_t conv[3], uuid_t id[3], uuid_t second, uuid_t third)
 
     new_uuid(worker);
     new_uuid(api);
-    new_uuid(second);
-    new_uuid(third);
+    new_worker(second, worker);
+    new_worker(third, worker);
 
     renew(worker, 60000);
     renew(worker, 60000);
@@ -121,10 +131,10 @@ test_leases(void)
     unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 2
          && ngx_http_agents_db_changes(b, 1) == 1, "a worker hands over");
 
+    renew(second, 60000);
     renew(third, -1);
     expire();
     renew(third, 60000);
-    renew(second, 60000);
 
     unit(claim_runs(second, 10, &claim) == 2 && claim.takeovers == 1,
          "handed over, it does not count");
@@ -365,6 +375,46 @@ test_share(void)
 }
 
 
+/* The workers of a run are lost with their nodes, one after the other. */
+
+static void
+test_nodes(void)
+{
+    int                             i;
+    uuid_t                          conv, id, last, next;
+    ngx_http_agents_claim_t         claim;
+    ngx_http_agents_conversation_t  c;
+
+    new_uuid(worker);
+    new_uuid(api);
+    renew(worker, 60000);
+
+    conversation(conv, &c);
+    new_uuid(id);
+    insert(conv, id, id, 0, 0, NULL);
+    strcpy(last, worker);
+
+    for (i = 1; i <= 7; i++) {
+        new_uuid(next);
+        renew(next, 60000);
+        renew(last, -1);
+        expire();
+        strcpy(last, next);
+
+        if (claim_runs(next, 10, &claim) != 1) {
+            die("run", "not claimed");
+        }
+
+        if (i == 6) {
+            unit(claim.takeovers == 0 && claim.epoch == 13,
+                 "a node that is lost is not a run's doing");
+        }
+    }
+
+    unit(claim.takeovers == 1, "unless it happens again and again");
+}
+
+
 static void
 test_tokens(void)
 {
@@ -433,6 +483,7 @@ main(void)
     test_cancel();
     test_count();
     test_share();
+    test_nodes();
     test_tokens();
 
     close_store();

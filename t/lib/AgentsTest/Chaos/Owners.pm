@@ -197,7 +197,11 @@ sub times {
 sub claimed {
     my ($self, $times, $at, $left, $pid, $given) = @_;
 
-    if ($given) {
+    my ($gone) = map { $_->[0] }
+                 grep { $_->[0] <= $left && $_->[1] + 1 >= $left }
+                 reverse @{$self->{away}{$pid} || []};
+
+    if ($given && !$gone) {
         my $took = $at - $left;
         push @{$times->{handovers}}, $took;
         push @{$times->{slow}}, $took
@@ -205,8 +209,6 @@ sub claimed {
         return;
     }
 
-    my ($gone) = map { $_->[0] } grep { $_->[0] <= $left }
-                 reverse @{$self->{away}{$pid} || []};
     return $times->{lost}++ unless $gone;
 
     my $took = $at - $gone;

@@ -39,8 +39,8 @@ typedef struct {
  */
 ngx_shm_zone_t *ngx_http_agents_zone_add(ngx_conf_t *cf, ngx_str_t *value);
 
-/* The zone, all zero but for "node" when it is new, and the mutex that guards it; after the
- * configuration was read. */
+/* The zone, all zero but for "node" when it is new, and the mutex that guards
+ * it; after the configuration was read. */
 ngx_http_agents_zone_t *ngx_http_agents_zone_get(ngx_shm_zone_t *shm_zone,
     ngx_shmtx_t **mutex);
 

@@ -414,8 +414,8 @@ void ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
 /*
  * Three statements: runs whose owner has no live lease lose it (at most
  * "limit"), and where no worker of the owner's node has one, the takeover that
- * follows will not count; leases that ended more than a day ago are removed, and stops that
- * nobody took off.
+ * follows will not count; leases that ended more than a day ago are removed,
+ * and stops that nobody took off.
  */
 void ngx_http_agents_leases_expire(ngx_http_agents_db_batch_t *batch,
     int64_t limit);

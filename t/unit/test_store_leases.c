@@ -392,14 +392,14 @@ test_nodes(void)
     conversation(conv, &c);
     new_uuid(id);
     insert(conv, id, id, 0, 0, NULL);
-    strcpy(last, worker);
+    memcpy(last, worker, sizeof(uuid_t));
 
     for (i = 1; i <= 7; i++) {
         new_uuid(next);
         renew(next, 60000);
         renew(last, -1);
         expire();
-        strcpy(last, next);
+        memcpy(last, next, sizeof(uuid_t));
 
         if (claim_runs(next, 10, &claim) != 1) {
             die("run", "not claimed");

@@ -1,7 +1,8 @@
 
 /*
- * Shared by the files of the background request alone: its life (background.c)
- * and what it does inside a location (background_filter.c).
+ * Shared by the files of the background request alone: how it is made
+ * (background.c) and ends (background_end.c), and what it does inside a
+ * location (background_filter.c).
  */
 
 
@@ -66,6 +67,18 @@ ngx_int_t ngx_http_agents_background_headers(ngx_http_agents_background_t *bg,
  * the location is known, and wiped before the access log is written. */
 void ngx_http_agents_background_headers_hide(ngx_http_agents_background_t *bg);
 void ngx_http_agents_background_headers_wipe(ngx_http_agents_background_t *bg);
+
+/* The ends of it: what the subrequest calls, and the timers; "status" is for
+ * the access log, if the server has said none. */
+ngx_int_t ngx_http_agents_background_finished(ngx_http_request_t *sr,
+    void *data, ngx_int_t rc);
+void ngx_http_agents_background_timer_handler(ngx_event_t *ev);
+void ngx_http_agents_background_reap_handler(ngx_event_t *ev);
+void ngx_http_agents_background_abort(ngx_http_agents_background_t *bg,
+    ngx_uint_t status);
+
+/* Also what send made only in part. */
+void ngx_http_agents_background_free(ngx_http_agents_background_t *bg);
 
 ngx_int_t ngx_http_agents_background_copy(ngx_pool_t *pool, ngx_str_t *to,
     const ngx_str_t *from);

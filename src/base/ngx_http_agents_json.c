@@ -1,4 +1,5 @@
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 #define NGX_HTTP_AGENTS_JSON_LOAD_DEPTH  1200
 
 
+static void *ngx_http_agents_json_malloc(size_t size);
+static json_t *ngx_http_agents_json_read(const char *data, size_t len,
+    size_t flags, json_error_t *error);
 static json_t *ngx_http_agents_json_repaired(const char *data, size_t len,
     int cut, int depth, ngx_http_agents_json_fault_t *fault);
 static json_t *ngx_http_agents_json_decode(const char *data, size_t len,
@@ -26,10 +30,30 @@ static const char *ngx_http_agents_json_token(const char *data,
     const char *end);
 
 
+/* As errno is, but that jansson leaves it alone: how often it had no memory. */
+static __thread unsigned  ngx_http_agents_json_lacked;
+
+
 void
 ngx_http_agents_json_init(void)
 {
     json_object_seed(0);
+    json_set_alloc_funcs(ngx_http_agents_json_malloc, free);
+}
+
+
+static void *
+ngx_http_agents_json_malloc(size_t size)
+{
+    void  *p;
+
+    p = malloc(size);
+
+    if (p == NULL) {
+        ngx_http_agents_json_lacked++;
+    }
+
+    return p;
 }
 
 
@@ -98,6 +122,37 @@ ngx_http_agents_json_repaired(const char *data, size_t len, int cut, int depth,
 }
 
 
+/*
+ * jansson drops characters of a string that it finds no memory for, and says
+ * nothing.  It clears errno when it reads a number: that there was no memory,
+ * here or before, is for the caller to see.
+ */
+
+static json_t *
+ngx_http_agents_json_read(const char *data, size_t len, size_t flags,
+    json_error_t *error)
+{
+    int        err;
+    json_t    *value;
+    unsigned   lacked;
+
+    err = errno;
+    lacked = ngx_http_agents_json_lacked;
+
+    value = json_loadb(data, len, flags, error);
+
+    if (lacked == ngx_http_agents_json_lacked) {
+        errno = err;
+        return value;
+    }
+
+    json_decref(value);
+    errno = ENOMEM;
+
+    return NULL;
+}
+
+
 /* Kept numbers are few: the reader that keeps them is asked last. */
 
 json_t *
@@ -107,7 +162,7 @@ ngx_http_agents_json_load(const char *data, size_t len)
     json_error_t                   error;
     ngx_http_agents_json_fault_t   fault;
 
-    value = json_loadb(data, len, JSON_DECODE_ANY, &error);
+    value = ngx_http_agents_json_read(data, len, JSON_DECODE_ANY, &error);
 
     if (value != NULL
         || json_error_code(&error) != json_error_numeric_overflow)
@@ -147,7 +202,7 @@ ngx_http_agents_json_decode(const char *data, size_t len, size_t flags,
         return NULL;
     }
 
-    value = json_loadb(data, len, flags, &error);
+    value = ngx_http_agents_json_read(data, len, flags, &error);
     if (value == NULL) {
         ngx_http_agents_json_explain(fault, &error, data, len);
     }

@@ -366,6 +366,11 @@ ngx_http_agents_api_start_checked(ngx_http_request_t *r,
         return ngx_http_agents_api_start_end(start, rc);
     }
 
+    if (start->rc == NGX_ABORT) {
+        return ngx_http_agents_api_start_end(start,
+                                             NGX_HTTP_SERVICE_UNAVAILABLE);
+    }
+
     if (start->rc != NGX_OK) {
         return ngx_http_agents_api_start_end(start,
                                              NGX_HTTP_INTERNAL_SERVER_ERROR);

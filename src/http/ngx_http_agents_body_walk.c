@@ -136,7 +136,8 @@ ngx_http_agents_body_missing(const ngx_http_agents_body_field_t *field,
         return NULL;
     }
 
-    value = json_loads(field->otherwise, JSON_DECODE_ANY, NULL);
+    value = ngx_http_agents_json_load(field->otherwise,
+                                      strlen(field->otherwise));
 
     return value ? value : ngx_http_agents_body_lacking(faults);
 }

@@ -28,7 +28,8 @@ typedef struct {
     void                               *body;
     ngx_http_agents_faults_t            faults;
     ngx_int_t                           rc;     /* NGX_OK, NGX_DECLINED: with
-                                                   faults; NGX_ERROR */
+                                                   faults; NGX_ABORT: without
+                                                   memory; NGX_ERROR */
 } ngx_http_agents_receive_t;
 
 
@@ -322,10 +323,18 @@ ngx_http_agents_receive_work(void *data, ngx_log_t *log)
         return;
     }
 
+    errno = 0;
+
     receive->rc = receive->type->read((char *) receive->text, receive->len,
                                       &receive->scope, receive->body,
                                       &receive->faults) == 0
                   ? NGX_OK : NGX_DECLINED;
+
+    /* what was found for want of memory, or was not, is not so */
+
+    if (errno == ENOMEM) {
+        receive->rc = NGX_ABORT;
+    }
 }
 
 
@@ -373,6 +382,10 @@ ngx_http_agents_receive_done(ngx_http_request_t *r,
 
     case NGX_DECLINED:
         rc = ngx_http_agents_reply_faults(r, &receive->faults);
+        break;
+
+    case NGX_ABORT:
+        rc = NGX_HTTP_SERVICE_UNAVAILABLE;
         break;
 
     default:

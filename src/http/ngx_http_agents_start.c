@@ -18,6 +18,8 @@ static ngx_int_t ngx_http_agents_start_trace(ngx_http_agents_start_t *start,
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_agents_start_header(ngx_http_request_t *r,
     const char *name, ngx_uint_t *n, char **value);
+static void ngx_http_agents_start_check_all(ngx_http_agents_start_t *start,
+    ngx_log_t *log);
 static void ngx_http_agents_start_check_outputs(
     ngx_http_agents_start_t *start);
 static void ngx_http_agents_start_check_config(ngx_http_agents_start_t *start,
@@ -293,6 +295,21 @@ ngx_http_agents_start_check(void *data, ngx_log_t *log)
 {
     ngx_http_agents_start_t *start = data;
 
+    errno = 0;
+
+    ngx_http_agents_start_check_all(start, log);
+
+    /* what was found for want of memory, or was not, is not so */
+
+    if (errno == ENOMEM) {
+        start->rc = NGX_ABORT;
+    }
+}
+
+
+static void
+ngx_http_agents_start_check_all(ngx_http_agents_start_t *start, ngx_log_t *log)
+{
     json_t  *effective;
 
     ngx_free(start->effective);

@@ -43,7 +43,9 @@ typedef struct {
     /* what the checks made of it */
     ngx_int_t                          rc;              /* NGX_OK,
                                                            NGX_DECLINED: with
-                                                           faults; NGX_ERROR */
+                                                           faults; NGX_ABORT:
+                                                           without memory;
+                                                           NGX_ERROR */
     ngx_http_agents_faults_t           faults;
     char                              *effective;       /* malloc'd JSON */
     size_t                             effective_len;

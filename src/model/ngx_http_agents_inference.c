@@ -16,7 +16,7 @@ static ngx_int_t ngx_http_agents_inference_url(
     ngx_http_agents_inference_t *inference);
 static ngx_int_t ngx_http_agents_inference_headers(
     ngx_http_agents_inference_t *inference);
-static ngx_int_t ngx_http_agents_inference_attempt(
+static void ngx_http_agents_inference_attempt(
     ngx_http_agents_inference_t *inference);
 static void ngx_http_agents_inference_keys_handler(void *data,
     const char *error);
@@ -56,12 +56,12 @@ ngx_http_agents_inference_start(ngx_http_agents_provider_t *provider,
     inference->timer.data = inference;
     inference->timer.log = log;
 
-    if (ngx_http_agents_inference_url(inference) != NGX_OK
-        || ngx_http_agents_inference_attempt(inference) != NGX_OK)
-    {
+    if (ngx_http_agents_inference_url(inference) != NGX_OK) {
         ngx_http_agents_inference_free(inference);
         return NULL;
     }
+
+    ngx_http_agents_inference_attempt(inference);
 
     return inference;
 }
@@ -157,30 +157,29 @@ ngx_http_agents_inference_headers(ngx_http_agents_inference_t *inference)
 }
 
 
-static ngx_int_t
+static void
 ngx_http_agents_inference_attempt(ngx_http_agents_inference_t *inference)
 {
     ngx_int_t  rc;
 
     inference->attempts++;
 
-    if (inference->provider->instance == NULL) {
-        return ngx_http_agents_inference_send(inference);
-    }
+    rc = NGX_OK;
 
-    rc = ngx_http_agents_instance_get(inference->provider->instance,
-                                      &inference->keys);
-    if (rc == NGX_OK) {
-        return ngx_http_agents_inference_send(inference);
+    if (inference->provider->instance != NULL) {
+        rc = ngx_http_agents_instance_get(inference->provider->instance,
+                                          &inference->keys);
     }
 
     if (rc == NGX_AGAIN) {
         ngx_add_timer(&inference->timer,
                       ngx_http_agents_inference_left(inference));
-        return NGX_OK;
+        return;
     }
 
-    return NGX_ERROR;
+    if (rc != NGX_OK || ngx_http_agents_inference_send(inference) != NGX_OK) {
+        ngx_http_agents_inference_short(inference, "no memory");
+    }
 }
 
 
@@ -204,9 +203,7 @@ ngx_http_agents_inference_keys_handler(void *data, const char *error)
     }
 
     if (ngx_http_agents_inference_send(inference) != NGX_OK) {
-        ngx_http_agents_buf_adds(&why, "out of memory");
-        ngx_http_agents_inference_end(inference,
-                                      NGX_HTTP_AGENTS_INFERENCE_FAILED, &why);
+        ngx_http_agents_inference_short(inference, "no memory");
     }
 }
 
@@ -312,6 +309,40 @@ ngx_http_agents_inference_again(ngx_http_agents_inference_t *inference,
 }
 
 
+/* Nothing ends within "start": there is time left at that moment. */
+
+void
+ngx_http_agents_inference_short(ngx_http_agents_inference_t *inference,
+    const char *what)
+{
+    ngx_msec_t             left, wait;
+    ngx_http_agents_buf_t  why;
+
+    left = ngx_http_agents_inference_left(inference);
+
+    if (left == 0) {
+        ngx_http_agents_buf_init(&why);
+        ngx_http_agents_buf_addf(&why, "this server could not ask the "
+                                 "provider in time: %s", what);
+        ngx_http_agents_inference_end(inference,
+                                      NGX_HTTP_AGENTS_INFERENCE_TIMEOUT, &why);
+        return;
+    }
+
+    inference->attempts--;
+    inference->shorts++;
+
+    wait = ngx_http_agents_inference_backoff(inference->shorts);
+    wait = ngx_min(wait, left);
+
+    ngx_log_error(NGX_LOG_WARN, inference->log, 0,
+                  "agents provider \"%V\" could not be asked, again in %M ms: "
+                  "%s", &inference->provider->name, wait, what);
+
+    ngx_add_timer(&inference->timer, wait);
+}
+
+
 /* Between three quarters and the whole of the step, so that many spread. */
 
 static ngx_msec_t
@@ -359,14 +390,7 @@ ngx_http_agents_inference_timer_handler(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_http_agents_inference_attempt(inference) == NGX_OK) {
-        return;
-    }
-
-    ngx_http_agents_buf_adds(&why, "out of memory");
-
-    ngx_http_agents_inference_end(inference, NGX_HTTP_AGENTS_INFERENCE_FAILED,
-                                  &why);
+    ngx_http_agents_inference_attempt(inference);
 }
 
 
@@ -395,7 +419,9 @@ void
 ngx_http_agents_inference_tell(ngx_http_agents_inference_t *inference,
     ngx_http_agents_inference_result_t *result)
 {
-    result->attempts = inference->attempts;
+    /* one that could not be made in time is none */
+
+    result->attempts = ngx_max(inference->attempts, 1);
 
     inference->done(inference->data, result);
 }

@@ -53,7 +53,18 @@ ngx_http_agents_inference_body_handler(void *data, const char *type,
         inference->streaming = 1;
     }
 
+    errno = 0;
+
     if (ngx_http_agents_stream_feed(&inference->stream, text, len) == -1) {
+        inference->starved = (errno == ENOMEM);
+        return NGX_DONE;
+    }
+
+    if (errno == ENOMEM) {
+
+        /* whoever it was: something of the reply is missing */
+
+        inference->starved = 1;
         return NGX_DONE;
     }
 
@@ -77,6 +88,15 @@ ngx_http_agents_inference_answer_handler(void *data,
 
     if (inference->timer.timer_set) {
         ngx_del_timer(&inference->timer);
+    }
+
+    if (inference->starved) {
+        inference->starved = 0;
+
+        free(answer->body);
+        ngx_http_agents_inference_stream_lost(inference);
+        ngx_http_agents_inference_short(inference, "no memory for the reply");
+        return;
     }
 
     /* what is read of a stream counts, if it is a whole reply or a refusal */
@@ -306,6 +326,13 @@ ngx_http_agents_inference_lost(ngx_http_agents_inference_t *inference,
     ngx_http_agents_transport_answer_t *answer)
 {
     ngx_http_agents_buf_t  why;
+
+    if (answer->status == NGX_HTTP_AGENTS_TRANSPORT_SHORT) {
+        ngx_http_agents_inference_short(inference, answer->error);
+        return;
+    }
+
+    inference->shorts = 0;
 
     ngx_http_agents_buf_init(&why);
 

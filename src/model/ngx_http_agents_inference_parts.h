@@ -36,6 +36,8 @@ struct ngx_http_agents_inference_s {
     ngx_msec_t                              start;
     ngx_msec_t                              deadline;   /* after start */
     ngx_uint_t                              attempts;
+    ngx_uint_t                              shorts;     /* in a row, of those
+                                                           that do not count */
     ngx_str_t                               url;
     char                                  **headers;
     size_t                                  nheaders;
@@ -48,6 +50,8 @@ struct ngx_http_agents_inference_s {
     unsigned                                last:1;     /* the attempt ends
                                                            with the deadline */
     unsigned                                streaming:1;
+    unsigned                                starved:1;  /* the stream could not
+                                                           be kept */
     unsigned                                renewed:1;  /* credentials were
                                                            refused once */
 };
@@ -75,6 +79,14 @@ void ngx_http_agents_inference_stream_free(
  */
 void ngx_http_agents_inference_again(ngx_http_agents_inference_t *inference,
     ngx_msec_t wait, ngx_http_agents_buf_t *why);
+
+/*
+ * The worker is short of something: what it tried does not count as an attempt,
+ * and is tried again as long as there is time.  "what" is static, or alive
+ * during the call.
+ */
+void ngx_http_agents_inference_short(ngx_http_agents_inference_t *inference,
+    const char *what);
 
 /* The end without a reply.  Takes the text over. */
 void ngx_http_agents_inference_end(ngx_http_agents_inference_t *inference,

@@ -112,7 +112,7 @@ ngx_http_agents_stream_feed(ngx_http_agents_stream_t *stream,
 
     if (stream->draft.failed) {
         return ngx_http_agents_stream_fault(stream,
-                                            NGX_HTTP_AGENTS_FAULT_FATAL,
+                                            NGX_HTTP_AGENTS_FAULT_RETRY,
                                             "the reply takes more memory than "
                                             "there is");
     }

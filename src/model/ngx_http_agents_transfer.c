@@ -23,6 +23,8 @@ static int ngx_http_agents_transfer_close_callback(void *data,
     curl_socket_t s);
 static CURLcode ngx_http_agents_transfer_answer(
     ngx_http_agents_transfer_t *transfer);
+static curl_socket_t ngx_http_agents_transfer_socket_callback(void *user,
+    curlsocktype purpose, struct curl_sockaddr *address);
 static size_t ngx_http_agents_transfer_header_callback(char *data, size_t size,
     size_t n, void *user);
 static ngx_int_t ngx_http_agents_transfer_header(ngx_str_t *value,
@@ -327,6 +329,9 @@ ngx_http_agents_transfer_answer(ngx_http_agents_transfer_t *transfer)
     if ((code = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer))
         || (code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER,
                                     transfer->error))
+        || (code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
+                                    ngx_http_agents_transfer_socket_callback))
+        || (code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer))
         || (code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION,
                                     ngx_http_agents_transfer_header_callback))
         || (code = curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer))
@@ -337,6 +342,31 @@ ngx_http_agents_transfer_answer(ngx_http_agents_transfer_t *transfer)
     }
 
     return curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+}
+
+
+/* As libcurl would do it, but that the reason is known where there is none. */
+
+static curl_socket_t
+ngx_http_agents_transfer_socket_callback(void *user, curlsocktype purpose,
+    struct curl_sockaddr *address)
+{
+    ngx_http_agents_transfer_t *transfer = user;
+
+    curl_socket_t  s;
+
+    s = socket(address->family, address->socktype | SOCK_CLOEXEC,
+               address->protocol);
+
+    if (s == -1) {
+        transfer->err = ngx_socket_errno;
+
+        ngx_log_error(NGX_LOG_WARN, transfer->log, transfer->err,
+                      "no socket for a provider");
+        return CURL_SOCKET_BAD;
+    }
+
+    return s;
 }
 
 
@@ -538,6 +568,7 @@ ngx_http_agents_transfer_body_callback(char *data, size_t size, size_t n,
         if (body == NULL) {
             ngx_log_error(NGX_LOG_EMERG, transfer->log, ngx_errno,
                           "realloc(%uz) failed", transfer->size);
+            transfer->answer.status = NGX_HTTP_AGENTS_TRANSPORT_SHORT;
             return 0;
         }
 
@@ -628,6 +659,18 @@ ngx_http_agents_transfer_status(ngx_http_agents_transfer_t *transfer,
 
     if (transfer->answer.status == NGX_HTTP_AGENTS_TRANSPORT_STOPPED) {
         return NGX_HTTP_AGENTS_TRANSPORT_STOPPED;
+    }
+
+    if (code == CURLE_OUT_OF_MEMORY
+        || transfer->answer.status == NGX_HTTP_AGENTS_TRANSPORT_SHORT)
+    {
+        transfer->answer.error = "no memory for the request or its answer";
+        return NGX_HTTP_AGENTS_TRANSPORT_SHORT;
+    }
+
+    if (transfer->err != 0 && code == CURLE_COULDNT_CONNECT) {
+        transfer->answer.error = strerror(transfer->err);
+        return NGX_HTTP_AGENTS_TRANSPORT_SHORT;
     }
 
     if (transfer->error[0] == '\0') {

@@ -69,6 +69,8 @@ struct ngx_http_agents_transfer_s {
     ngx_msec_t                               timeout;
     size_t                                   max_body;
     size_t                                   size;      /* of answer.body */
+    ngx_err_t                                err;       /* why there was no
+                                                           socket; 0 */
     ngx_http_agents_body_state_e             body_state;
     ngx_http_agents_transport_body_pt        on_body;
     ngx_log_t                               *log;

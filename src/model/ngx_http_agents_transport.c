@@ -504,7 +504,7 @@ ngx_http_agents_transport_collect_lost(ngx_http_agents_transport_t *t)
 
         if (transfer->answer.error != NULL) {
             ngx_http_agents_transport_end(transfer,
-                                          NGX_HTTP_AGENTS_TRANSPORT_BROKEN);
+                                          NGX_HTTP_AGENTS_TRANSPORT_SHORT);
         }
     }
 }
@@ -638,8 +638,8 @@ ngx_http_agents_transport_finish(ngx_http_agents_transfer_t *transfer)
         transfer->answer.body = calloc(1, 1);
 
         if (transfer->answer.body == NULL) {
-            transfer->answer.status = NGX_HTTP_AGENTS_TRANSPORT_FAILED;
-            transfer->answer.error = "out of memory";
+            transfer->answer.status = NGX_HTTP_AGENTS_TRANSPORT_SHORT;
+            transfer->answer.error = "no memory for the answer";
         }
     }
 

@@ -61,7 +61,9 @@ typedef enum {
     NGX_HTTP_AGENTS_TRANSPORT_TIMEOUT,
     NGX_HTTP_AGENTS_TRANSPORT_TOO_BIG,
     NGX_HTTP_AGENTS_TRANSPORT_STOPPED,  /* on_body wanted no more */
-    NGX_HTTP_AGENTS_TRANSPORT_FAILED    /* TLS verification, memory, ... */
+    NGX_HTTP_AGENTS_TRANSPORT_SHORT,    /* this worker is out of connections,
+                                           descriptors or memory */
+    NGX_HTTP_AGENTS_TRANSPORT_FAILED    /* TLS verification, ... */
 } ngx_http_agents_transport_status_e;
 
 

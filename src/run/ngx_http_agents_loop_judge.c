@@ -5,6 +5,7 @@
  */
 
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,8 @@ ngx_http_agents_loop_judge(ngx_http_agents_loop_t *loop,
     memset(&reply, 0, sizeof(ngx_http_agents_reply_t));
     ngx_http_agents_buf_init(&why);
 
+    errno = 0;
+
     if (ngx_http_agents_answer_reply(answer, loop->protocol, &loop->prompt,
                                      &reply, &why)
         == -1)
@@ -69,6 +72,7 @@ ngx_http_agents_loop_judge(ngx_http_agents_loop_t *loop,
                                   "the provider's answer cannot be read: %s",
                                   why.failed || why.data == NULL
                                   ? "out of memory" : why.data);
+        loop->failed |= (errno == ENOMEM);
         next = NGX_HTTP_AGENTS_LOOP_FINISH;
 
     } else {

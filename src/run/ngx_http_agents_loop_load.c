@@ -98,18 +98,29 @@ static int
 ngx_http_agents_loop_load_run(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_run_record_t *run)
 {
+    /* the first one that fails ends it: errno tells whether it was memory */
+
     loop->config = ngx_http_agents_json_load(run->effective_config.data,
                                              run->effective_config.len);
+    if (loop->config == NULL) {
+        return -1;
+    }
+
     loop->payload = ngx_http_agents_json_load(run->payload.data,
                                               run->payload.len);
+    if (loop->payload == NULL) {
+        return -1;
+    }
+
     loop->choice = ngx_http_agents_json_load(run->tool_choice.data,
                                              run->tool_choice.len);
+    if (loop->choice == NULL) {
+        return -1;
+    }
+
     loop->job_ids = ngx_http_agents_json_load(run->job_ids.data,
                                               run->job_ids.len);
-
-    if (loop->config == NULL || loop->payload == NULL || loop->choice == NULL
-        || !json_is_array(loop->job_ids))
-    {
+    if (!json_is_array(loop->job_ids)) {
         return -1;
     }
 

@@ -383,7 +383,7 @@ ngx_http_agents_loop_prompt(ngx_http_agents_loop_t *loop)
 
     ngx_http_agents_model_request_clear(&loop->request);
 
-    rc = (messages == NULL || loop->failed)
+    rc = (all == NULL || messages == NULL || loop->failed)
          ? -1 : loop->protocol->encode(prompt, &loop->request);
 
     json_decref(format);

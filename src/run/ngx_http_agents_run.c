@@ -62,7 +62,9 @@ ngx_http_agents_run_start(ngx_http_agents_engine_t *engine,
     run->log.data = run;
     run->log.action = NULL;
 
-    run->names = ngx_http_agents_run_copy_key(&run->key, key, &run->log);
+    /* the run's own log tells its id, which it has after this */
+
+    run->names = ngx_http_agents_run_copy_key(&run->key, key, log);
     if (run->names == NULL) {
         ngx_free(run);
         return NGX_ERROR;
@@ -275,6 +277,10 @@ ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
     ngx_http_agents_db_batch_free(run->batch);
     run->batch = NULL;
 
+    if (ngx_http_agents_run_exhausted(run)) {
+        return;
+    }
+
     if (run->loop.failed) {
         ngx_log_error(NGX_LOG_ERR, &run->log, 0,
                       "the stored run cannot be read");
@@ -400,7 +406,19 @@ ngx_http_agents_run_task_work(void *data, ngx_log_t *log)
 {
     ngx_http_agents_run_t *run = data;
 
+    /*
+     * whoever had no memory, and whether it was told or not: what has come of
+     * it is not to be trusted.  A loop that has failed otherwise would do so
+     * again.
+     */
+
+    errno = 0;
+
     run->think(run);
+
+    if (errno == ENOMEM) {
+        run->starved = 1;
+    }
 }
 
 
@@ -496,9 +514,29 @@ ngx_http_agents_run_end_think(ngx_http_agents_run_t *run)
 }
 
 
+ngx_uint_t
+ngx_http_agents_run_exhausted(ngx_http_agents_run_t *run)
+{
+    if (!run->starved) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, &run->log, 0,
+                  "no memory for a step of the run, which begins again from "
+                  "what is stored");
+    ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL, NULL);
+
+    return 1;
+}
+
+
 void
 ngx_http_agents_run_thought(ngx_http_agents_run_t *run)
 {
+    if (ngx_http_agents_run_exhausted(run)) {
+        return;
+    }
+
     switch (run->next) {
 
     case NGX_HTTP_AGENTS_LOOP_INFER:

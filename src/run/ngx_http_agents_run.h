@@ -73,6 +73,7 @@ typedef struct {
     unsigned                       of_run:1;    /* "max" is what the run has
                                                    left */
     unsigned                       is_error:1;
+    unsigned                       lost:1;  /* there was no memory for it */
     unsigned                       ready:1; /* its text is to be written */
 } ngx_http_agents_run_call_t;
 
@@ -143,6 +144,7 @@ struct ngx_http_agents_run_s {
     unsigned                           listed:1;    /* in the engine's ids */
     unsigned                           to_cancel:1; /* in the engine's line */
     unsigned                           cancelled:1; /* while it was loading */
+    unsigned                           starved:1;   /* no memory to think */
 };
 
 
@@ -188,6 +190,10 @@ void ngx_http_agents_run_think(ngx_http_agents_run_t *run,
  * run was stopped (and may be gone). */
 ngx_int_t ngx_http_agents_run_settled(ngx_http_agents_run_t *run);
 
+/* Whether its loop had no memory in the last thought: then the run is given up,
+ * and begins again from what is stored, here or where there is more. */
+ngx_uint_t ngx_http_agents_run_exhausted(ngx_http_agents_run_t *run);
+
 /* Ends the run for a reason of the engine's. */
 void ngx_http_agents_run_fail(ngx_http_agents_run_t *run, const char *incident,
     const char *why);
@@ -230,6 +236,7 @@ void ngx_http_agents_run_infer_ended(
 /* calls: discovery, tools/call */
 void ngx_http_agents_run_discover(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_call(ngx_http_agents_run_t *run);
+void ngx_http_agents_run_call_again(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_calls_cancel(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_calls_free(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_servers_free(ngx_http_agents_run_t *run);
@@ -245,6 +252,10 @@ void ngx_http_agents_run_write_job(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_write_results(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_write_end(ngx_http_agents_run_t *run);
 void ngx_http_agents_run_give_up(ngx_http_agents_run_t *run);
+
+/* "again" is called a little later, a little more so each time in a row. */
+void ngx_http_agents_run_wait(ngx_http_agents_run_t *run,
+    void (*again)(ngx_http_agents_run_t *run));
 
 /*
  * How a batch of the run went: NGX_OK; NGX_AGAIN: "again" will be called;

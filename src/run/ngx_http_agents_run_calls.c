@@ -21,7 +21,7 @@ static void ngx_http_agents_run_owner(ngx_http_agents_run_t *run,
 static void ngx_http_agents_run_discover_done(void *data,
     ngx_http_agents_mcp_discovery_t *discovery);
 static void ngx_http_agents_run_call_next(ngx_http_agents_run_t *run);
-static void ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc);
+static ngx_int_t ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc);
 static void ngx_http_agents_run_call_refuse(ngx_http_agents_run_call_t *rc,
     const char *why);
 static size_t ngx_http_agents_run_call_room(ngx_http_agents_run_t *run);
@@ -98,8 +98,7 @@ failed:
     ngx_http_agents_run_servers_free(run);
     run->discovering = 0;
 
-    ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
-                             "the worker ran out of memory");
+    ngx_http_agents_run_wait(run, ngx_http_agents_run_discover);
 }
 
 
@@ -204,8 +203,7 @@ ngx_http_agents_run_call(ngx_http_agents_run_t *run)
     run->calls = ngx_calloc(ngx_max(loop->ncalls, 1)
                             * sizeof(ngx_http_agents_run_call_t), &run->log);
     if (run->calls == NULL) {
-        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
-                                 "the worker ran out of memory");
+        ngx_http_agents_run_wait(run, ngx_http_agents_run_call);
         return;
     }
 
@@ -252,8 +250,12 @@ ngx_http_agents_run_call_next(ngx_http_agents_run_t *run)
     {
         call = &run->loop.calls[run->next_call];
 
-        if (call->kind == NGX_HTTP_AGENTS_CALL_MCP && call->result == NULL) {
-            ngx_http_agents_run_call_send(&run->calls[run->next_call]);
+        if (call->kind == NGX_HTTP_AGENTS_CALL_MCP && call->result == NULL
+            && ngx_http_agents_run_call_send(&run->calls[run->next_call])
+               != NGX_OK)
+        {
+            ngx_http_agents_run_wait(run, ngx_http_agents_run_call_again);
+            return;
         }
 
         run->next_call++;
@@ -261,7 +263,39 @@ ngx_http_agents_run_call_next(ngx_http_agents_run_t *run)
 }
 
 
-static void
+/* What there was no memory for, and what the store did not take. */
+
+void
+ngx_http_agents_run_call_again(ngx_http_agents_run_t *run)
+{
+    ngx_uint_t                   i;
+    ngx_http_agents_run_call_t  *rc;
+
+    for (i = 0; i < run->ncalls; i++) {
+        rc = &run->calls[i];
+
+        if (!rc->lost) {
+            continue;
+        }
+
+        rc->lost = 0;
+        rc->is_error = 1;
+        rc->max = run->settings->tool_result_max;
+        rc->of_run = 0;
+        rc->content = json_pack("[{s:s, s:s}]", "type", "text", "text",
+                                "The tool was called, but its result was "
+                                "lost: there was no memory for it.");
+        ngx_http_agents_run_call_result(rc);
+    }
+
+    ngx_http_agents_run_call_next(run);
+    ngx_http_agents_run_write_results(run);
+}
+
+
+/* NGX_DECLINED: it could not go out, and there is time to try again. */
+
+static ngx_int_t
 ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc)
 {
     ngx_http_agents_run_t   *run;
@@ -270,7 +304,9 @@ ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc)
     run = rc->run;
     call = &run->loop.calls[rc->index];
 
-    rc->since = ngx_current_msec;
+    if (rc->since == 0) {
+        rc->since = ngx_current_msec;
+    }
 
     if (ngx_http_agents_run_call_room(run) == 0) {
 
@@ -279,19 +315,25 @@ ngx_http_agents_run_call_send(ngx_http_agents_run_call_t *rc)
         ngx_http_agents_run_call_refuse(rc, "The tool was not called: all "
                                         "results of this run are together "
                                         "over the limit.");
-        return;
+        return NGX_OK;
     }
 
     rc->call = ngx_http_agents_mcp_call(run->servers[call->server].server,
                                         call->tool, call->arguments,
                                         run->settings->tool_timeout,
                                         ngx_http_agents_run_call_done, rc);
-    if (rc->call == NULL) {
-        ngx_http_agents_run_call_refuse(rc, "The tool could not be called.");
-        return;
+    if (rc->call != NULL) {
+        run->flying++;
+        return NGX_OK;
     }
 
-    run->flying++;
+    if (ngx_current_msec - rc->since < run->settings->tool_timeout) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_agents_run_call_refuse(rc, "The tool could not be called.");
+
+    return NGX_OK;
 }
 
 
@@ -435,8 +477,8 @@ ngx_http_agents_run_call_worked(void *data)
     }
 
     if (run->loop.calls[rc->index].text == NULL) {
-        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
-                                 "the worker ran out of memory");
+        rc->lost = 1;
+        ngx_http_agents_run_wait(run, ngx_http_agents_run_call_again);
         return;
     }
 

@@ -14,6 +14,7 @@
 
 
 static void ngx_http_agents_run_infer_entered(void *data);
+static void ngx_http_agents_run_infer_ask(ngx_http_agents_run_t *run);
 static void ngx_http_agents_run_infer_queue_handler(ngx_event_t *ev);
 static void ngx_http_agents_run_infer_done(void *data,
     ngx_http_agents_inference_result_t *result);
@@ -72,8 +73,7 @@ ngx_http_agents_run_infer(ngx_http_agents_run_t *run)
     }
 
     if (rc == NGX_ERROR) {
-        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
-                                 "the worker ran out of memory");
+        ngx_http_agents_run_wait(run, ngx_http_agents_run_infer);
         return;
     }
 
@@ -91,7 +91,6 @@ ngx_http_agents_run_infer_entered(void *data)
 {
     ngx_http_agents_run_t *run = data;
 
-    ngx_msec_int_t                        left;
     const ngx_http_agents_engine_conf_t  *conf;
 
     conf = ngx_http_agents_engine_conf(run->engine);
@@ -108,6 +107,15 @@ ngx_http_agents_run_infer_entered(void *data)
     if (run->queue_timer.timer_set) {
         ngx_del_timer(&run->queue_timer);
     }
+
+    ngx_http_agents_run_infer_ask(run);
+}
+
+
+static void
+ngx_http_agents_run_infer_ask(ngx_http_agents_run_t *run)
+{
+    ngx_msec_int_t  left;
 
     run->state = NGX_HTTP_AGENTS_RUN_INFERRING;
     run->loop.begun = run->loop.progress.iterations_used + 1;
@@ -129,13 +137,12 @@ ngx_http_agents_run_infer_entered(void *data)
                                                      run);
 
     if (run->inference == NULL) {
-        ngx_http_agents_run_fail(run, NGX_HTTP_AGENTS_INCIDENT_INTERNAL,
-                                 "the worker ran out of memory");
+        ngx_http_agents_run_wait(run, ngx_http_agents_run_infer_ask);
         return;
     }
 
     ngx_http_agents_run_tell(run);
-    ngx_http_agents_run_infer_begun(conf);
+    ngx_http_agents_run_infer_begun(ngx_http_agents_engine_conf(run->engine));
 }
 
 
@@ -398,6 +405,10 @@ ngx_http_agents_run_infer_judge(ngx_http_agents_run_t *run)
 static void
 ngx_http_agents_run_infer_judged(ngx_http_agents_run_t *run)
 {
+    if (ngx_http_agents_run_exhausted(run)) {
+        return;
+    }
+
     ngx_http_agents_run_tell_judged(run);
 
     if (run->next == NGX_HTTP_AGENTS_LOOP_INFER) {

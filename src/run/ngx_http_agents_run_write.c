@@ -24,11 +24,10 @@ static ngx_http_agents_db_batch_t *ngx_http_agents_run_batch(
     void (*again)(ngx_http_agents_run_t *run));
 static void ngx_http_agents_run_submit(ngx_http_agents_run_t *run,
     ngx_http_agents_db_batch_t *batch);
-static void ngx_http_agents_run_wait(ngx_http_agents_run_t *run,
-    void (*again)(ngx_http_agents_run_t *run));
 static void ngx_http_agents_run_add_step(ngx_http_agents_run_t *run,
     ngx_http_agents_db_batch_t *batch);
-static void ngx_http_agents_run_ensure_job(ngx_http_agents_run_t *run);
+static void ngx_http_agents_run_ensure_job(ngx_http_agents_run_t *run,
+    ngx_http_agents_db_batch_t *batch);
 static void ngx_http_agents_run_add_parts(ngx_http_agents_run_t *run,
     ngx_http_agents_db_batch_t *batch);
 static void ngx_http_agents_run_begin_done(ngx_http_agents_db_batch_t *batch,
@@ -74,7 +73,7 @@ ngx_http_agents_run_submit(ngx_http_agents_run_t *run,
 }
 
 
-static void
+void
 ngx_http_agents_run_wait(ngx_http_agents_run_t *run,
     void (*again)(ngx_http_agents_run_t *run))
 {
@@ -175,6 +174,10 @@ ngx_http_agents_run_add_step(ngx_http_agents_run_t *run,
 
     if (run->loop.job_ids != NULL) {
         text = ngx_http_agents_json_text(run->loop.job_ids, &len);
+
+        if (text == NULL) {
+            ngx_http_agents_db_fail(batch);
+        }
     }
 
     progress = run->loop.progress;
@@ -195,7 +198,8 @@ ngx_http_agents_run_add_step(ngx_http_agents_run_t *run,
 /* The next inference has its id before it begins, and keeps it. */
 
 static void
-ngx_http_agents_run_ensure_job(ngx_http_agents_run_t *run)
+ngx_http_agents_run_ensure_job(ngx_http_agents_run_t *run,
+    ngx_http_agents_db_batch_t *batch)
 {
     ngx_http_agents_loop_t  *loop;
 
@@ -205,8 +209,7 @@ ngx_http_agents_run_ensure_job(ngx_http_agents_run_t *run)
            <= loop->progress.iterations_used)
     {
         if (ngx_http_agents_loop_mint_job(loop) == -1) {
-            ngx_log_error(NGX_LOG_ERR, &run->log, 0,
-                          "no id for the next inference");
+            ngx_http_agents_db_fail(batch);
             return;
         }
     }
@@ -298,7 +301,7 @@ ngx_http_agents_run_write_turn(ngx_http_agents_run_t *run)
     }
 
     if (!ngx_http_agents_loop_waits(&run->loop)) {
-        ngx_http_agents_run_ensure_job(run);
+        ngx_http_agents_run_ensure_job(run, batch);
     }
 
     ngx_http_agents_run_add_step(run, batch);
@@ -343,7 +346,7 @@ ngx_http_agents_run_write_job(ngx_http_agents_run_t *run)
         return;
     }
 
-    ngx_http_agents_run_ensure_job(run);
+    ngx_http_agents_run_ensure_job(run, batch);
     ngx_http_agents_run_add_step(run, batch);
     ngx_http_agents_run_submit(run, batch);
 }
@@ -401,7 +404,7 @@ ngx_http_agents_run_write_result(ngx_http_agents_run_call_t *rc,
     call = &run->loop.calls[rc->index];
 
     batch = ngx_http_agents_run_batch(run, ngx_http_agents_run_result_done, rc,
-                                      ngx_http_agents_run_write_results);
+                                      ngx_http_agents_run_call_again);
     if (batch == NULL) {
         rc->ready = 1;
         run->unsent_calls++;
@@ -410,7 +413,7 @@ ngx_http_agents_run_write_result(ngx_http_agents_run_call_t *rc,
 
     if (last) {
         if (!ngx_http_agents_loop_waits(&run->loop)) {
-            ngx_http_agents_run_ensure_job(run);
+            ngx_http_agents_run_ensure_job(run, batch);
         }
 
         ngx_http_agents_run_add_step(run, batch);
@@ -453,7 +456,7 @@ ngx_http_agents_run_result_done(ngx_http_agents_db_batch_t *batch, void *data)
     }
 
     if (ngx_http_agents_run_written(run, batch, 1,
-                                    ngx_http_agents_run_write_results)
+                                    ngx_http_agents_run_call_again)
         != NGX_OK)
     {
         return;
@@ -473,6 +476,12 @@ ngx_http_agents_run_write_end(ngx_http_agents_run_t *run)
     ngx_http_agents_run_end_t    end;
     ngx_http_agents_db_batch_t  *batch;
 
+    loop = &run->loop;
+
+    if (ngx_http_agents_run_exhausted(run)) {
+        return;
+    }
+
     run->state = NGX_HTTP_AGENTS_RUN_ENDING;
 
     batch = ngx_http_agents_run_batch(run, ngx_http_agents_run_end_done, run,
@@ -480,8 +489,6 @@ ngx_http_agents_run_write_end(ngx_http_agents_run_t *run)
     if (batch == NULL) {
         return;
     }
-
-    loop = &run->loop;
 
     ngx_memzero(&end, sizeof(ngx_http_agents_run_end_t));
 
@@ -499,8 +506,10 @@ ngx_http_agents_run_write_end(ngx_http_agents_run_t *run)
     end.final_structured_output.len = loop->final_output
                                       ? ngx_strlen(loop->final_output) : 0;
 
-    end.error_message.data = loop->incident ? loop->message.data : NULL;
-    end.error_message.len = loop->message.len;
+    if (loop->incident != NULL && !loop->message.failed) {
+        end.error_message.data = loop->message.data;
+        end.error_message.len = loop->message.len;
+    }
 
     if (loop->loaded) {
         ngx_http_agents_run_add_step(run, batch);

@@ -272,6 +272,13 @@ ngx_http_agents_db_int(ngx_http_agents_db_batch_t *batch, const char *name,
 }
 
 
+void
+ngx_http_agents_db_fail(ngx_http_agents_db_batch_t *batch)
+{
+    batch->failed = 1;
+}
+
+
 static ngx_http_agents_db_value_t *
 ngx_http_agents_db_bind(ngx_http_agents_db_batch_t *batch, const char *name)
 {
@@ -286,6 +293,7 @@ ngx_http_agents_db_bind(ngx_http_agents_db_batch_t *batch, const char *name)
 
     if (statement == NULL || statement->nvalues == statement->size) {
         batch->failed = 1;
+        batch->misused = 1;
         return NULL;
     }
 

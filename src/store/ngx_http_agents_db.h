@@ -47,12 +47,12 @@ typedef enum {
 typedef enum {
     NGX_HTTP_AGENTS_DB_OK = 0,
     NGX_HTTP_AGENTS_DB_UNAVAILABLE, /* no connection, not migrated, locked,
-                                       full: nothing was changed */
+                                       full, no memory: nothing was changed */
     NGX_HTTP_AGENTS_DB_UNKNOWN,     /* lost in the middle of a commit: it may
                                        or may not have been changed */
     NGX_HTTP_AGENTS_DB_CONSTRAINT,  /* a unique constraint: nothing changed */
-    NGX_HTTP_AGENTS_DB_ERROR        /* anything else, nothing changed, or no
-                                       memory; logged by the adapter */
+    NGX_HTTP_AGENTS_DB_ERROR        /* anything else, nothing changed; logged
+                                       by the adapter */
 } ngx_http_agents_db_status_e;
 
 
@@ -81,7 +81,7 @@ void ngx_http_agents_db_batch_free(ngx_http_agents_db_batch_t *batch);
 
 /*
  * Adds a statement; the binds after it are its own.  Without memory the
- * batch is marked, and submit then answers DB_ERROR.  Values are copied;
+ * batch is marked, and submit then answers DB_UNAVAILABLE.  Values are copied;
  * a NULL text is SQL's NULL.  Binding a name that the statement does not
  * have, or leaving one unbound, is DB_ERROR too (a fault of the program).
  */
@@ -93,6 +93,9 @@ void ngx_http_agents_db_cstr(ngx_http_agents_db_batch_t *batch,
     const char *name, const char *value);
 void ngx_http_agents_db_int(ngx_http_agents_db_batch_t *batch,
     const char *name, int64_t value);
+
+/* What goes into the batch could not be made: as if it had no memory itself. */
+void ngx_http_agents_db_fail(ngx_http_agents_db_batch_t *batch);
 
 /* A NULL "batch" is refused by no one: the caller checks batch() itself. */
 void ngx_http_agents_db_submit(ngx_http_agents_db_t *db,

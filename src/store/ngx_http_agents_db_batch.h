@@ -73,7 +73,9 @@ struct ngx_http_agents_db_batch_s {
     ngx_http_agents_db_statement_t    *first;
     ngx_http_agents_db_statement_t    *last;
     size_t                             n;       /* statements */
-    unsigned                           failed:1;    /* no memory, while built */
+    unsigned                           failed:1;    /* no memory, while built;
+                                                       or "misused" */
+    unsigned                           misused:1;   /* a value too many */
     unsigned                           attempts:8;  /* after 40001, 40P01 */
     uint64_t                           submitted;   /* microseconds, by the
                                                        clock of metrics */

@@ -295,8 +295,7 @@ ngx_http_agents_db_pg_submit(ngx_http_agents_db_pg_t *pg,
     ngx_http_agents_db_batch_rewind(batch);
 
     if (ngx_http_agents_db_pg_validate(pg, batch) != 0) {
-        ngx_http_agents_db_pg_finish(pg, batch, NGX_HTTP_AGENTS_DB_ERROR,
-                                     NULL);
+        ngx_http_agents_db_pg_finish(pg, batch, batch->status, NULL);
         return;
     }
 
@@ -322,7 +321,8 @@ ngx_http_agents_db_pg_submit(ngx_http_agents_db_pg_t *pg,
 
     group = ngx_http_agents_db_pg_group(batch, now);
     if (group == NULL) {
-        ngx_http_agents_db_pg_finish(pg, batch, NGX_HTTP_AGENTS_DB_ERROR,
+        ngx_http_agents_db_pg_finish(pg, batch,
+                                     NGX_HTTP_AGENTS_DB_UNAVAILABLE,
                                      "no memory");
         return;
     }

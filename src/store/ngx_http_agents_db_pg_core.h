@@ -154,7 +154,7 @@ void ngx_http_agents_db_pg_unmigrated(ngx_http_agents_db_pg_t *pg,
 
 /* db_pg_send */
 
-/* 0, or -1: it finishes as DB_ERROR, with batch->error filled. */
+/* 0, or -1: it finishes with the status that batch has then, and its error. */
 int ngx_http_agents_db_pg_validate(ngx_http_agents_db_pg_t *pg,
     ngx_http_agents_db_batch_t *batch);
 

@@ -432,7 +432,7 @@ ngx_http_agents_db_pg_group_done(ngx_http_agents_db_pg_t *pg,
             ngx_http_agents_db_pg_finish(pg, batch,
                                   batch->kind == NGX_HTTP_AGENTS_DB_WRITE
                                       ? NGX_HTTP_AGENTS_DB_UNKNOWN
-                                      : NGX_HTTP_AGENTS_DB_ERROR,
+                                      : NGX_HTTP_AGENTS_DB_UNAVAILABLE,
                                   "no memory");
 
         } else {
@@ -506,7 +506,8 @@ ngx_http_agents_db_pg_again(ngx_http_agents_db_pg_t *pg,
 
     group = ngx_http_agents_db_pg_group(batch, since);
     if (group == NULL) {
-        ngx_http_agents_db_pg_finish(pg, batch, NGX_HTTP_AGENTS_DB_ERROR,
+        ngx_http_agents_db_pg_finish(pg, batch,
+                                     NGX_HTTP_AGENTS_DB_UNAVAILABLE,
                                      "no memory");
         return;
     }

@@ -6,6 +6,7 @@
  */
 
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,20 +65,29 @@ ngx_http_agents_db_pg_validate(ngx_http_agents_db_pg_t *pg,
     const ngx_http_agents_db_statement_t  *statement;
 
     if (batch->failed) {
-        snprintf(batch->error, sizeof(batch->error),
-                 "no memory, or a value that no statement takes");
+        batch->status = batch->misused ? NGX_HTTP_AGENTS_DB_ERROR
+                                       : NGX_HTTP_AGENTS_DB_UNAVAILABLE;
+        snprintf(batch->error, sizeof(batch->error), "%s",
+                 batch->misused ? "a value that no statement takes"
+                                : "no memory");
         return -1;
     }
 
     for (statement = batch->first; statement; statement = statement->next) {
 
+        errno = 0;
+
         slot = ngx_http_agents_db_pg_slot(pg, statement->query);
         if (slot == NULL) {
+            batch->status = (errno == ENOMEM) ? NGX_HTTP_AGENTS_DB_UNAVAILABLE
+                                              : NGX_HTTP_AGENTS_DB_ERROR;
             snprintf(batch->error, sizeof(batch->error),
                      "%s: malformed template, or no memory",
                      statement->query->name);
             return -1;
         }
+
+        batch->status = NGX_HTTP_AGENTS_DB_ERROR;
 
         fault = ngx_http_agents_db_pg_validate_values(&slot->tmpl, statement);
         if (fault) {
@@ -86,6 +96,8 @@ ngx_http_agents_db_pg_validate(ngx_http_agents_db_pg_t *pg,
             return -1;
         }
     }
+
+    batch->status = NGX_HTTP_AGENTS_DB_OK;
 
     return 0;
 }

@@ -4,6 +4,7 @@
  */
 
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,9 +329,10 @@ ngx_http_agents_db_sqlite_statements(ngx_http_agents_db_sqlite_t *conn,
     ngx_http_agents_db_statement_t  *statement;
 
     if (batch->failed) {
-        batch->status = NGX_HTTP_AGENTS_DB_ERROR;
-        snprintf(batch->error, sizeof(batch->error),
-                 "no memory for the batch, or a value too many");
+        batch->status = batch->misused ? NGX_HTTP_AGENTS_DB_ERROR
+                                       : NGX_HTTP_AGENTS_DB_UNAVAILABLE;
+        snprintf(batch->error, sizeof(batch->error), "%s",
+                 batch->misused ? "a value too many" : "no memory");
         return;
     }
 
@@ -420,11 +422,13 @@ ngx_http_agents_db_sqlite_prepare(ngx_http_agents_db_sqlite_t *conn,
     p = &conn->prepared[conn->n];
     p->query = query;
 
+    errno = 0;
+
     if (ngx_http_agents_db_template_read(&p->tmpl, query->sql,
                                          NGX_HTTP_AGENTS_DB_SQLITE)
         != 0)
     {
-        *rc = SQLITE_MISUSE;
+        *rc = (errno == ENOMEM) ? SQLITE_NOMEM : SQLITE_MISUSE;
         return NULL;
     }
 
@@ -645,6 +649,7 @@ ngx_http_agents_db_sqlite_status(ngx_http_agents_db_sqlite_t *conn, int rc)
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_FULL:
+    case SQLITE_NOMEM:
         return NGX_HTTP_AGENTS_DB_UNAVAILABLE;
 
     case SQLITE_IOERR:

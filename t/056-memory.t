@@ -1,0 +1,106 @@
+# No memory: allocations of a worker fail while runs are in flight.  Nothing
+# crashes, what is new is refused for now, and what was accepted goes on when
+# there is memory again.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AgentsTest;
+use File::Temp;
+
+# sanitizers have an allocator of their own, which fails by ending the process
+plan skip_all => 'not under sanitizers' if AgentsTest::build_dir() =~ /asan/;
+
+my $dir = File::Temp::tempdir('agents-starve-XXXXXX', TMPDIR => 1,
+                              CLEANUP => 1);
+my $file = "$dir/starve";
+system('cc', '-O1', '-shared', '-fPIC', '-o', "$dir/starve.so",
+       "$FindBin::Bin/lib/starve.c") == 0 or die "starve.c\n";
+starve(0);
+
+for my $m (AgentsTest->matrix(1)) {
+    for my $every (400, 60) {
+        subtest "one of $every allocations fails on $m->{name}" =>
+            sub { starved($m, $every) };
+    }
+}
+
+done_testing;
+
+
+# Each so manieth allocation of these processes fails; 0: none does.
+sub starve {
+    my ($every, @pids) = @_;
+    open my $out, -e $file ? '+<' : '>', $file or die "$file: $!\n";
+    syswrite $out, pack 'l16', $every, @pids, (0) x (15 - @pids);
+    close $out;
+    return;
+}
+
+
+sub starved {
+    my ($m, $every) = @_;
+    my $t = AgentsTest->new(%$m);
+    $t->allow(qr/memory|alloc|memalign|answered 50[03]|store/i,
+              qr/no effective configuration|failed \(12:/);
+    {
+        local $ENV{LD_PRELOAD} = "$dir/starve.so";
+        local $ENV{AGENTS_STARVE} = $file;
+        $t->start;
+    }
+    my @workers = $t->workers;
+    my @runs = map {
+        $t->run($t->conversation(mcp => ''), script(
+            { tools => [ [ 'mcp-echo', { text => "a$_" } ],
+                         [ 'mcp-slow', { seconds => 0.2 } ] ], delay => 0.2 },
+            { tools => [ [ 'mcp-add', { a => $_, b => 0 } ] ], delay => 0.2 },
+            { text => 'end', delay => 0.2 })) } 1 .. 12;
+
+    starve($every, @workers);
+    my ($requests, @strange) = (0);
+    my $until = time + 2;
+    while (time <= $until) {
+        my ($accepted, @answers) = request($t);
+        push @runs, @$accepted;
+        $requests += @answers;
+        # 599: nginx itself had nothing to answer with
+        push @strange, grep { $_->{status} !~ /^(?:20[012]|503|599)$/
+                              || $_->{status} == 503
+                                 && !$_->{headers}{'retry-after'} } @answers;
+    }
+    starve(0);
+    is_deeply [ map { "$_->{status} $_->{content}" } @strange ], [],
+              "$requests requests are answered, or refused for now";
+
+    ok $t->wait_for(15, sub {
+        $t->get('/agents/conversations?per_page=1')->{status} == 200 }),
+       'with memory it answers again';
+    my @ends = map { $t->finished($_, 40) } @runs;
+    # a server whose tools could not be read fails its run, all the same
+    my @failed = grep { $_->{status} ne 'completed'
+        && $_->{error}{type} ne 'AgentLoopMcpDiscoveryFailed' } @ends;
+    is_deeply [ map { $_->{error}{message} } @failed ], [],
+              'all ' . @runs . ' runs go on, and complete';
+    is_deeply [ $t->workers ], \@workers, 'by the same worker';
+    like $t->ctl('check'), qr/no fault/, 'agentsctl check';
+    $t->clean;
+    return;
+}
+
+
+# A list, a conversation, and a run of it: those that were accepted, and all
+# answers.
+sub request {
+    my ($t) = @_;
+    my @answers = ($t->get('/agents/conversations?per_page=3'),
+                   $t->post('/agents/conversations', $t->conversation_body));
+    my $id = $answers[1]{status} == 201 ? $answers[1]{json}{id} : undef;
+    return ([], @answers) if !$id;
+
+    push @answers, $t->post("/agents/conversations/$id/runs",
+                            $t->run_body({ version => 0 }, 'hello'));
+    return ([ grep { $_ } $answers[2]{json}{id} ], @answers)
+        if $answers[2]{status} == 202;
+    return ([], @answers);
+}

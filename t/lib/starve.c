@@ -1,0 +1,148 @@
+
+/*
+ * Takes memory away from chosen processes, for t/056-memory.t.  Preloaded; the
+ * file that AGENTS_STARVE names is mapped by all of them: its first number says
+ * that each so manieth allocation fails (0: none does), the others are the
+ * processes that it is for.
+ */
+
+#define _GNU_SOURCE
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+
+#define NPIDS  15
+
+/* libcurl divides by zero where its hash of sockets gets no memory */
+#define SPARED  "libcurl"
+
+#define CALLER  __builtin_return_address(0)
+
+
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t size);
+extern void *__libc_memalign(size_t alignment, size_t size);
+
+
+static volatile int32_t  *starve;
+static uint32_t           count;
+
+
+__attribute__((constructor))
+static void
+starve_init(void)
+{
+    int          fd;
+    void        *p;
+    const char  *path;
+
+    path = getenv("AGENTS_STARVE");
+    fd = (path != NULL) ? open(path, O_RDWR | O_CLOEXEC) : -1;
+
+    if (fd == -1) {
+        return;
+    }
+
+    p = mmap(NULL, (1 + NPIDS) * sizeof(int32_t), PROT_READ, MAP_SHARED, fd,
+             0);
+    close(fd);
+
+    if (p != MAP_FAILED) {
+        starve = p;
+    }
+}
+
+
+static int
+starve_now(const void *caller)
+{
+    int      i;
+    pid_t    pid;
+    Dl_info  info;
+    int32_t  every;
+
+    if (starve == NULL || (every = starve[0]) == 0) {
+        return 0;
+    }
+
+    pid = getpid();
+
+    for (i = 1; i <= NPIDS; i++) {
+        if (starve[i] == pid) {
+            break;
+        }
+    }
+
+    if (i > NPIDS
+        || __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) % every != 0)
+    {
+        return 0;
+    }
+
+    if (dladdr(caller, &info) && info.dli_fname != NULL
+        && strstr(info.dli_fname, SPARED) != NULL)
+    {
+        return 0;
+    }
+
+    errno = ENOMEM;
+
+    return 1;
+}
+
+
+void *
+malloc(size_t size)
+{
+    return starve_now(CALLER) ? NULL : __libc_malloc(size);
+}
+
+
+void *
+calloc(size_t n, size_t size)
+{
+    return starve_now(CALLER) ? NULL : __libc_calloc(n, size);
+}
+
+
+void *
+realloc(void *p, size_t size)
+{
+    return starve_now(CALLER) ? NULL : __libc_realloc(p, size);
+}
+
+
+int
+posix_memalign(void **p, size_t alignment, size_t size)
+{
+    if (starve_now(CALLER)) {
+        return ENOMEM;
+    }
+
+    *p = __libc_memalign(alignment, size);
+
+    return (*p != NULL) ? 0 : ENOMEM;
+}
+
+
+
+char *
+strdup(const char *s)
+{
+    char    *copy;
+    size_t   size;
+
+    size = strlen(s) + 1;
+    copy = starve_now(CALLER) ? NULL
+                                                   : __libc_malloc(size);
+
+    return (copy != NULL) ? memcpy(copy, s, size) : NULL;
+}

@@ -21,7 +21,7 @@ starve(0);
 
 for my $m (AgentsTest->matrix(1)) {
     for my $every (400, 60) {
-        subtest "one of $every allocations fails on $m->{name}" =>
+        subtest "allocations fail, one of $every on $m->{name}" =>
             sub { starved($m, $every) };
     }
 }

@@ -126,7 +126,7 @@ CONF
     cluster shared max_inferences=256;
     cluster dedicated;
     model m provider=p id=x max_tokens=32000 title no_temperature
-          no_forced_choice no_native_format no_strict_tools
+          no_forced_choice no_named_choice no_native_format no_strict_tools
           no_format_with_tools max_tokens_field=max_completion_tokens;
     model n provider=p max_tokens=1;
 CONF

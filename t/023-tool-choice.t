@@ -13,7 +13,9 @@ my %FORCE = (kind => 'specific_tool');
 my $t = AgentsTest->new(
     handlers => { '/none' => AgentsTest::Mcp::handler(tools => []) },
     plane => 'model stubborn provider=scripted id=stubborn max_tokens=9000'
-             . ' no_forced_choice;')->start;
+             . ' no_forced_choice;'
+             . ' model nameless provider=scripted id=nameless max_tokens=9000'
+             . ' no_named_choice;')->start;
 
 subtest 'refused at once' => \&refused;
 subtest 'auto' => \&auto;
@@ -24,6 +26,7 @@ subtest 'a tool that is not there' => \&not_discovered;
 subtest 'the first inference alone' => \&first_only;
 subtest 'not followed' => \&not_followed;
 subtest 'a model that cannot be forced' => \&cannot_be_forced;
+subtest 'a model that takes no name' => \&takes_no_name;
 subtest 'each run anew' => \&each_run;
 $t->clean;
 
@@ -183,7 +186,7 @@ sub first_only {
 
 
 sub not_followed {
-    my $c = $t->conversation(tools => [ $ASK ]);
+    my $c = $t->conversation(mcp => '', tools => [ $ASK ]);
     my $choice = { %FORCE, name => 'ask' };
     $t->mock->forget;
     # the same prompt's first entry is given twice: it is asked once more
@@ -193,6 +196,10 @@ sub not_followed {
     is $run->{iterations_used}, 2, 'it was asked once more';
     is scalar @{$run->{submitted_inference_job_ids}}, 2, 'as a job of its own';
     is scalar prompts(), 2, 'not more often';
+    is_deeply [ map { $_->{tool_choice} } prompts() ], [ { type => 'function',
+        function => { name => 'ask' } }, 'required' ],
+        'of this tool by name, then of any that is offered';
+    is_deeply tool_names((prompts())[1]), [ 'ask' ], 'which is this one';
     my $messages = $t->messages($c);
     is_deeply [ map { $_->{role} } @$messages ], [ qw(user assistant) ],
               'the repeated turn shows once';
@@ -251,6 +258,24 @@ sub cannot_be_forced {
     $run = start($c, { %FORCE, name => 'ask' }, { text => 'no' });
     is $run->{error}{type}, 'AgentLoopToolChoiceNotFollowed', 'that never does';
     is $run->{iterations_used}, 2, 'after two replies';
+    return;
+}
+
+
+sub takes_no_name {
+    my $c = $t->conversation(model => 'nameless', mcp => '', tools => [ $ASK ]);
+    $t->mock->forget;
+    my $run = start($c, { %FORCE, name => 'add', mcp_alias => 'mcp' },
+                    { tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
+                    { text => 'three' });
+    is $run->{final_text}, 'three', 'called';
+    my @prompts = prompts();
+    is $prompts[0]{tool_choice}, 'required', 'a call is asked for';
+    is_deeply tool_names($prompts[0]), [ 'mcp-add' ], 'of the only tool';
+    unlike JSON::PP::encode_json($prompts[0]{messages}), qr/Reply with a call/,
+           'without an instruction';
+    is $prompts[1]{tool_choice} // 'auto', 'auto', 'then none';
+    ok @{tool_names($prompts[1])} > 2, 'of all of them';
     return;
 }
 

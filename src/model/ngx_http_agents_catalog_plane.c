@@ -33,6 +33,7 @@ static const struct {
 } ngx_http_agents_catalog_plane_flags[] = {
     { ngx_string("no_temperature"), NGX_HTTP_AGENTS_NO_TEMPERATURE },
     { ngx_string("no_forced_choice"), NGX_HTTP_AGENTS_NO_FORCED_CHOICE },
+    { ngx_string("no_named_choice"), NGX_HTTP_AGENTS_NO_NAMED_CHOICE },
     { ngx_string("no_native_format"), NGX_HTTP_AGENTS_NO_NATIVE_FORMAT },
     { ngx_string("no_strict_tools"), NGX_HTTP_AGENTS_NO_STRICT_TOOLS },
     { ngx_string("no_stream"), NGX_HTTP_AGENTS_NO_STREAM },
@@ -361,7 +362,8 @@ ngx_http_agents_catalog_plane_option(ngx_conf_t *cf,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown parameter \"%V\" of model \"%V\", known are "
                        "provider=, id=, max_tokens=, max_tokens_field=, title, "
-                       "no_temperature, no_forced_choice, no_native_format, "
+                       "no_temperature, no_forced_choice, no_named_choice, "
+                       "no_native_format, "
                        "no_strict_tools, no_format_with_tools and no_stream",
                        option, &model->name);
 

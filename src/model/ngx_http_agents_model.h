@@ -27,6 +27,8 @@
 #define NGX_HTTP_AGENTS_NO_STRICT_TOOLS       0x08
 #define NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS  0x10
 #define NGX_HTTP_AGENTS_NO_STREAM             0x20
+#define NGX_HTTP_AGENTS_NO_NAMED_CHOICE       0x40    /* of one tool; any call
+                                                         can be asked for */
 
 
 typedef enum {

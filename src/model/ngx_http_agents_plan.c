@@ -39,7 +39,8 @@ ngx_http_agents_plan_init(ngx_http_agents_plan_t *plan,
 
     plan->only = prompt->choice == NGX_HTTP_AGENTS_CHOICE_TOOL
                  && prompt->choice_name != NULL
-                 && !plan->forced;
+                 && (!plan->forced
+                     || (lacks & NGX_HTTP_AGENTS_NO_NAMED_CHOICE));
 
     json_array_foreach(prompt->tools, i, tool) {
         plan->ntools += ngx_http_agents_plan_offers(plan, tool);
@@ -108,8 +109,9 @@ ngx_http_agents_plan_choice(const ngx_http_agents_plan_t *plan,
         memcpy(name, NGX_HTTP_AGENTS_PLAN_ANSWER,
                sizeof(NGX_HTTP_AGENTS_PLAN_ANSWER));
 
-        return plan->ntools == 0 ? NGX_HTTP_AGENTS_CHOICE_TOOL
-                                 : NGX_HTTP_AGENTS_CHOICE_ANY;
+        return (plan->ntools == 0
+                && !(prompt->lacks & NGX_HTTP_AGENTS_NO_NAMED_CHOICE))
+               ? NGX_HTTP_AGENTS_CHOICE_TOOL : NGX_HTTP_AGENTS_CHOICE_ANY;
     }
 
     if (!plan->forced) {
@@ -117,7 +119,8 @@ ngx_http_agents_plan_choice(const ngx_http_agents_plan_t *plan,
     }
 
     if (prompt->choice == NGX_HTTP_AGENTS_CHOICE_ANY
-        || prompt->choice_name == NULL)
+        || prompt->choice_name == NULL
+        || plan->only)
     {
         return NGX_HTTP_AGENTS_CHOICE_ANY;
     }

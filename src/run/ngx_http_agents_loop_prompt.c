@@ -375,6 +375,12 @@ ngx_http_agents_loop_prompt(ngx_http_agents_loop_t *loop)
             prompt->choice = NGX_HTTP_AGENTS_CHOICE_TOOL;
             prompt->choice_name = name.data;
             loop->failed |= name.failed;
+
+            /* some servers take a name for "auto", and say nothing */
+
+            if (loop->asked_again) {
+                prompt->lacks |= NGX_HTTP_AGENTS_NO_NAMED_CHOICE;
+            }
         }
     }
 

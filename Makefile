@@ -4,7 +4,10 @@
 #                  the installed nginx (Debian: nginx-dev)
 #   NGINX_SRC=DIR make    the same against an upstream source tree
 #   make run       a demonstration on 127.0.0.1:8080; PORT and DATA move it
+#                  MODEL=local  asks a small model on this machine
 #   make test      unit tests and t/*.t; T="t/001-load.t" runs some of them
+#   make test-llm  t/llm/*.t: runs with that model, which is put into build/
+#                  and compiled there; takes a network, and minutes at first
 #   make asan      the same under AddressSanitizer and UBSan, in build/asan
 #   make fuzz      libFuzzer on what reads outside bytes, FUZZ_SECONDS each;
 #                  F="json sse" takes some of them
@@ -25,6 +28,7 @@ T         ?=
 B         ?=
 C         ?=
 F         ?=
+MODEL     :=
 FUZZ_CC   ?= clang
 
 FUZZ_SECONDS ?= 60
@@ -64,7 +68,7 @@ UNITS    := $(patsubst t/unit/%.c,$(BUILD)/units/%,$(wildcard t/unit/test_*.c))
 COMPILE   = $(CC) $(WARNINGS) $(FLAGS) $(DEFINES) $(INCLUDES) \
             $$(pkg-config --cflags $(PKGS)) -MMD -MP -c
 
-.PHONY: FORCE all module ctl units run test test-all asan fuzz lint bench soak chaos deps clean
+.PHONY: FORCE all module ctl units run test test-llm test-all asan fuzz lint bench soak chaos deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -182,12 +186,25 @@ $(FUZZ_RUNS): fuzz-%: $(BUILD)/fuzz/fuzz_%
 
 # ---- what runs ----
 
-run: all | $(BUILD)/.deps-run
+# MODEL=local: a real model, with the server that "make test-llm" uses.
+LOCAL := $(BUILD)/local-model
+
+ifneq ($(filter-out local,$(MODEL)),)
+$(error MODEL is local, or not set)
+endif
+
+run: all | $(BUILD)/.deps-run $(if $(MODEL),$(BUILD)/.deps-local)
+	@$(if $(MODEL),util/local-model install $(LOCAL))
 	@perl conf-examples/quickstart/quickstart.pl \
-	    --build $(BUILD) --data $(DATA) --port $(PORT)
+	    --build $(BUILD) --data $(DATA) --port $(PORT) \
+	    $(if $(MODEL),--local $(LOCAL))
 
 test: all units | $(BUILD)/.deps-test
 	@perl util/test.pl --build $(BUILD) $(if $(SANITIZE),--sanitize) $(T)
+
+test-llm: all | $(BUILD)/.deps-test $(BUILD)/.deps-local
+	@util/local-model install $(LOCAL)
+	@perl util/test.pl --build $(BUILD) $(or $(T),$(wildcard t/llm/*.t))
 
 # What a number of workers can change, once more with one and with four.
 test-all: test
@@ -253,7 +270,7 @@ deb: | $(BUILD)/.deps-deb
 
 # ---- set-up ----
 
-deps: $(addprefix $(BUILD)/.deps-,build run test fuzz lint bench deb)
+deps: $(addprefix $(BUILD)/.deps-,build run test local fuzz lint bench deb)
 
 $(BUILD)/.deps-%: util/deps
 	@mkdir -p $(BUILD)

@@ -3,10 +3,12 @@
 # Starts quickstart.conf in a data folder, shows one run of an agent as it
 # happens, and stays until Ctrl-C.
 #
-#     quickstart.pl [--build DIR] [--data DIR] [--port N] [--once]
+#     quickstart.pl [--build DIR] [--data DIR] [--port N] [--local DIR]
+#                   [--once]
 #
 # --once ends after the run: exit status 0 if it completed.  The demonstration's
-# model and MCP server listen on the port that follows.
+# model and MCP server listen on the port that follows.  --local serves the
+# model that util/local-model has installed in DIR, on the next one.
 
 use strict;
 use warnings;
@@ -22,11 +24,11 @@ use JSON::PP;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-my ($build, $data, $port, $once) = ('build', undef, 8080, 0);
+my ($build, $data, $port, $once, $local) = ('build', undef, 8080, 0);
 GetOptions('build=s' => \$build, 'data=s' => \$data, 'port=i' => \$port,
-           'once' => \$once)
+           'once' => \$once, 'local=s' => \$local)
     or die "usage: quickstart.pl [--build DIR] [--data DIR] [--port N]"
-           . " [--once]\n";
+           . " [--local DIR] [--once]\n";
 
 my $here = Cwd::abs_path(dirname(__FILE__));
 my $question = 'Search the docs: where does a run keep its state?';
@@ -42,15 +44,16 @@ my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 my $base = "http://127.0.0.1:$port";
 my $json = JSON::PP->new->utf8->canonical;
 my $http = HTTP::Tiny->new(timeout => 30);
-my ($pid, $token, $stopping);
+my ($pid, $model_pid, $token, $stopping);
 
 STDOUT->autoflush(1);
 binmode STDOUT, ':encoding(UTF-8)';
 
-port_is_free($_) for $port, $port + 1;
+port_is_free($_) for $port .. $port + (defined $local ? 2 : 1);
 prepare();
+start_model() if defined $local;
 start();
-END { stop() if $pid }
+END { stop() }
 $token = token();
 my $completed = demonstrate();
 
@@ -92,8 +95,9 @@ sub prepare {
 
     my $key = $ENV{OPENAI_API_KEY};
     my $id = $ENV{OPENAI_MODEL};
-    my $models = defined $key && length $key ? 'openai' : 'demo';
-    my %changes = (8080 => $port, 8081 => $port + 1);
+    my $models = defined $local ? 'local'
+               : defined $key && length $key ? 'openai' : 'demo';
+    my %changes = (8080 => $port, 8081 => $port + 1, 8082 => $port + 2);
     $changes{'gpt-4o-mini'} = $id if defined $id && length $id;
 
     place("$here/../quickstart.conf", "$data/nginx.conf", %changes);
@@ -109,7 +113,10 @@ sub prepare {
         symlink $_, "$data/modules/$name" or die "$data/modules/$name: $!\n";
     }
 
-    print $models eq 'demo'
+    print $models eq 'local'
+        ? "The model is a small one on this machine: it speaks, and knows"
+          . " little.\n"
+        : $models eq 'demo'
         ? "No OPENAI_API_KEY: a scripted model stands in, for demonstration.\n"
         : 'The model is ' . ($id || 'gpt-4o-mini') . " of OpenAI.\n";
     return;
@@ -187,6 +194,27 @@ sub start {
 }
 
 
+# A model takes a moment to be read.
+sub start_model {
+    $model_pid = fork_off(sub {
+        POSIX::setpgid(0, 0);
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$data/logs/model.log";
+        open STDERR, '>&', \*STDOUT;
+        exec "$here/../../util/local-model", 'serve', $local, $port + 2;
+    });
+
+    for (1 .. 600) {
+        my $health = 'http://127.0.0.1:' . ($port + 2) . '/health';
+        return if $http->get($health)->{success};
+        last if waitpid($model_pid, POSIX::WNOHANG()) == $model_pid;
+        sleep 0.1;
+    }
+    print STDERR "the model did not come up; see $data/logs/model.log\n";
+    exit 1;
+}
+
+
 sub fork_off {
     my ($what) = @_;
     my $child = fork;
@@ -200,13 +228,18 @@ sub fork_off {
 
 sub stop {
     my $status = $?;
-    kill 'QUIT', $pid;
+    kill 'QUIT', $pid if $pid;
     for (1 .. 250) {
-        last if waitpid($pid, POSIX::WNOHANG()) != 0;
+        last if !$pid || waitpid($pid, POSIX::WNOHANG()) != 0;
         kill 'TERM', $pid if $_ == 200;
         sleep 0.02;
     }
+    if ($model_pid) {
+        kill 'TERM', $model_pid;
+        waitpid $model_pid, 0;
+    }
     undef $pid;
+    undef $model_pid;
     $? = $status;
     return;
 }
@@ -287,6 +320,9 @@ sub demonstrate {
     my $run = must(202, 'POST', "$path/runs", {
         client_op_id => uuid(), expected_version => 0,
         payload => { kind => 'user_message', text => $question },
+        # one that is so small would hardly call a tool by itself
+        defined $local ? (tool_choice => { kind => 'specific_tool',
+            mcp_alias => 'demo', name => 'search_docs' }) : (),
     });
     step($t, 'question', $question);
     step($t, "run $run->{status}", $run->{id});

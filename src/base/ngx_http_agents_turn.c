@@ -3,10 +3,11 @@
 #include "ngx_http_agents_turn.h"
 
 
-/* In microseconds: of the line, and of the sockets. */
+/* In microseconds: of the line, of the sockets, and of what comes besides. */
 #define NGX_HTTP_AGENTS_TURN_SLICE  2000
 
 
+static void ngx_http_agents_turn_wake(ngx_http_agents_turn_t *turn);
 static void ngx_http_agents_turn_handler(ngx_event_t *ev);
 static int64_t ngx_http_agents_turn_now(void);
 
@@ -59,9 +60,7 @@ ngx_http_agents_turn_post(ngx_http_agents_turn_t *turn, ngx_event_t *ev)
         ngx_post_event(ev, &turn->line);
     }
 
-    if (!turn->event.posted && !turn->running) {
-        ngx_post_event(&turn->event, &ngx_posted_events);
-    }
+    ngx_http_agents_turn_wake(turn);
 }
 
 
@@ -77,6 +76,7 @@ ngx_http_agents_turn_handler(ngx_event_t *ev)
 
     turn = ev->data;
     turn->used = 0;
+    turn->begun = 0;
     turn->running = 1;
 
     begun = ngx_http_agents_turn_now();
@@ -116,9 +116,32 @@ ngx_http_agents_turn_end(ngx_http_agents_turn_t *turn, int64_t begun)
 {
     turn->used += ngx_http_agents_turn_now() - begun;
 
-    /* its handler is where the next turn begins */
+    ngx_http_agents_turn_wake(turn);
+}
 
-    if (!turn->event.posted) {
+
+ngx_uint_t
+ngx_http_agents_turn_over(ngx_http_agents_turn_t *turn)
+{
+    int64_t  now;
+
+    now = ngx_http_agents_turn_now();
+
+    if (turn->begun == 0) {
+        turn->begun = now;
+        ngx_http_agents_turn_wake(turn);
+    }
+
+    return now - turn->begun > NGX_HTTP_AGENTS_TURN_SLICE;
+}
+
+
+/* Its handler is where the next turn begins. */
+
+static void
+ngx_http_agents_turn_wake(ngx_http_agents_turn_t *turn)
+{
+    if (!turn->event.posted && !turn->running) {
         ngx_post_event(&turn->event, &ngx_posted_events);
     }
 }

@@ -21,6 +21,7 @@ typedef struct {
     ngx_queue_t     line;       /* of events, the next one first */
     ngx_event_t     event;
     int64_t         used;       /* by sockets in this turn; microseconds */
+    int64_t         begun;      /* when over() was asked first in it; or 0 */
     unsigned        running:1;
 } ngx_http_agents_turn_t;
 
@@ -46,6 +47,12 @@ void ngx_http_agents_turn_post(ngx_http_agents_turn_t *turn, ngx_event_t *ev);
  */
 int64_t ngx_http_agents_turn_begin(ngx_http_agents_turn_t *turn);
 void ngx_http_agents_turn_end(ngx_http_agents_turn_t *turn, int64_t begun);
+
+/*
+ * Whether what can wait should, in the line: it is asked for a slice's time
+ * already in this turn.
+ */
+ngx_uint_t ngx_http_agents_turn_over(ngx_http_agents_turn_t *turn);
 
 
 #endif /* _NGX_HTTP_AGENTS_TURN_H_INCLUDED_ */

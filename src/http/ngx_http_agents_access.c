@@ -13,6 +13,8 @@
 
 static ngx_int_t ngx_http_agents_access_admit(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
+static ngx_int_t ngx_http_agents_access_turn(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx);
 static ngx_int_t ngx_http_agents_access_route(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
 static ngx_int_t ngx_http_agents_access_permit(ngx_http_request_t *r,
@@ -70,6 +72,10 @@ ngx_http_agents_access_admit(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
 
         switch (ctx->state) {
 
+        case NGX_HTTP_AGENTS_ACCESS_TURN:
+            rc = ngx_http_agents_access_turn(r, ctx);
+            break;
+
         case NGX_HTTP_AGENTS_ACCESS_ROUTE:
             rc = ngx_http_agents_access_route(r, ctx);
             break;
@@ -97,6 +103,25 @@ ngx_http_agents_access_admit(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
             return rc;
         }
     }
+}
+
+
+/* Requests that come in by the hundred are not all for the same turn. */
+
+static ngx_int_t
+ngx_http_agents_access_turn(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->state = NGX_HTTP_AGENTS_ACCESS_ROUTE;
+
+    rc = ngx_http_agents_wait_turn(r);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_AGAIN;
+    }
+
+    return (rc == NGX_DONE) ? NGX_DONE : NGX_HTTP_SERVICE_UNAVAILABLE;
 }
 
 

@@ -117,7 +117,8 @@ typedef struct ngx_http_agents_wait_s   ngx_http_agents_wait_t;
 
 /* Where a request stands in the phase that admits it, see ..._access.h. */
 typedef enum {
-    NGX_HTTP_AGENTS_ACCESS_ROUTE = 0,
+    NGX_HTTP_AGENTS_ACCESS_TURN = 0,
+    NGX_HTTP_AGENTS_ACCESS_ROUTE,
     NGX_HTTP_AGENTS_ACCESS_AUTHENTICATE,
     NGX_HTTP_AGENTS_ACCESS_PERMIT,
     NGX_HTTP_AGENTS_ACCESS_RECEIVE,

@@ -12,6 +12,7 @@ struct ngx_http_agents_wait_s {
     void                             *data;
     void                            (*work)(void *data, ngx_log_t *log);
     ngx_http_agents_task_t            task;
+    ngx_event_t                       event;    /* in the line of turns */
     ngx_http_agents_load_t           *load;
     size_t                            held;     /* in place of the request's,
                                                    once that has ended */
@@ -31,6 +32,9 @@ static void ngx_http_agents_wait_batch_done(ngx_http_agents_db_batch_t *batch,
     void *data);
 static void ngx_http_agents_wait_task_work(void *data, ngx_log_t *log);
 static void ngx_http_agents_wait_task_done(void *data);
+static void ngx_http_agents_wait_turn_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_agents_wait_turned(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data);
 static void ngx_http_agents_wait_end(ngx_http_agents_wait_t *wait,
     ngx_http_agents_db_batch_t *batch);
 
@@ -173,6 +177,40 @@ ngx_http_agents_wait_idle(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_agents_wait_turn(ngx_http_request_t *r)
+{
+    ngx_http_agents_turn_t       *turn;
+    ngx_http_agents_wait_t       *wait;
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+    turn = &amcf->worker->turn;
+
+    if (!ngx_http_agents_turn_over(turn)) {
+        return NGX_DECLINED;
+    }
+
+    wait = ngx_http_agents_wait_create(r, ngx_http_agents_wait_turned, NULL,
+                                       NULL);
+    if (wait == NULL) {
+        return NGX_ERROR;
+    }
+
+    wait->idle = 1;
+
+    wait->event.handler = ngx_http_agents_wait_turn_handler;
+    wait->event.data = wait;
+    wait->event.log = r->connection->log;
+
+    ngx_http_agents_wait_watch(r);
+
+    ngx_http_agents_turn_post(turn, &wait->event);
+
+    return NGX_DONE;
+}
+
+
 ngx_uint_t
 ngx_http_agents_wait_wake(ngx_http_request_t *r)
 {
@@ -261,6 +299,10 @@ ngx_http_agents_wait_free(ngx_http_agents_wait_t *wait)
     wait->load->requests--;
     wait->load->bodies -= wait->held;
 
+    if (wait->event.posted) {
+        ngx_delete_posted_event(&wait->event);
+    }
+
     ngx_free(wait);
 }
 
@@ -333,6 +375,21 @@ static void
 ngx_http_agents_wait_task_done(void *data)
 {
     ngx_http_agents_wait_end(data, NULL);
+}
+
+
+static void
+ngx_http_agents_wait_turn_handler(ngx_event_t *ev)
+{
+    ngx_http_agents_wait_end(ev->data, NULL);
+}
+
+
+static ngx_int_t
+ngx_http_agents_wait_turned(ngx_http_request_t *r,
+    ngx_http_agents_db_batch_t *batch, void *data)
+{
+    return NGX_DECLINED;
 }
 
 

@@ -82,6 +82,13 @@ ngx_int_t ngx_http_agents_wait_task(ngx_http_request_t *r,
 ngx_int_t ngx_http_agents_wait_idle(ngx_http_request_t *r,
     ngx_http_agents_wait_handler_pt handler, void *data);
 
+/*
+ * Waits where the event loop's turn has seen to requests for long enough; its
+ * phases are run on then.  NGX_DECLINED: it does not wait; NGX_DONE: it does;
+ * NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_agents_wait_turn(ngx_http_request_t *r);
+
 /* The handler is called from within, with no batch; 0: r did not wait so. */
 ngx_uint_t ngx_http_agents_wait_wake(ngx_http_request_t *r);
 

@@ -7,6 +7,11 @@ package AgentsTest::Postgres;
 #     $pg->psql($dbname, 'SELECT 1');          # text of one column, or rows
 #     $pg->stop; $pg->start;                   # a database that goes and comes
 #
+#     my $standby = AgentsTest::Postgres->new(from => $pg);   # streams from it
+#     $standby->promote;
+#
+# new() also takes options => '-c work_mem=1MB', for the server.
+#
 # util/test.pl starts one cluster for all tests; AGENTS_TEST_POSTGRES has its
 # conninfo.  A test that is run by itself starts its own, and so does one that
 # wants to stop it (AgentsTest::Postgres->new).  A cluster goes with the object
@@ -51,12 +56,12 @@ sub shared {
 
 
 sub new {
-    my ($class) = @_;
+    my ($class, %o) = @_;
     my $bin = bin_dir() or die "PostgreSQL is not installed\n";
     my ($user, @as) = run_as();
     my $dir = File::Temp::tempdir('agents-pg-XXXXXX', TMPDIR => 1);
     my $self = bless { dir => $dir, user => $user, as => \@as, bin => $bin,
-                       owner => $$ }, $class;
+                       owner => $$, options => $o{options} || '' }, $class;
 
     if (@as) {
         my ($uid, $gid) = (getpwnam $user)[2, 3];
@@ -64,10 +69,24 @@ sub new {
     }
 
     # durability is not what these tests are about
-    $self->run('initdb', '-D', "$dir/data", '-A', 'trust', '-U', 'postgres',
-               '-E', 'UTF8', '--no-locale', '--no-sync');
+    if ($o{from}) {
+        $self->run('pg_basebackup', '-D', "$dir/data", '-h', $o{from}{dir},
+                   '-U', 'postgres', '-R', '-X', 'stream', '-c', 'fast',
+                   '--no-sync');
+    } else {
+        $self->run('initdb', '-D', "$dir/data", '-A', 'trust', '-U', 'postgres',
+                   '-E', 'UTF8', '--no-locale', '--no-sync');
+    }
     $self->start;
     return $self;
+}
+
+
+# A standby becomes a server of its own.
+sub promote {
+    my ($self) = @_;
+    $self->run('pg_ctl', '-D', "$self->{dir}/data", '-w', 'promote');
+    return;
 }
 
 
@@ -106,7 +125,7 @@ sub start {
     my $dir = $self->{dir};
     my $options = "-c listen_addresses='' -c unix_socket_directories=$dir"
                   . ' -c fsync=off -c max_connections=200'
-                  . ' -c log_min_messages=fatal';
+                  . " -c log_min_messages=fatal $self->{options}";
     $self->run('pg_ctl', '-D', "$dir/data", '-l', "$dir/server.log", '-w',
                '-t', 60, '-o', $options, 'start');
     $self->{running} = 1;

@@ -13,6 +13,7 @@
 #                  F="json sse" takes some of them
 #   make lint      the compiler's analyzer and the project's own rules
 #   make bench     measurements; B="--only polls" takes some of them
+#   make nodes     what several nodes on one PostgreSQL cost
 #   make soak      thousands of runs on each store: all end, nothing grows
 #   make chaos     runs while everything breaks; C="--runs 100 --seed 7"
 #   make deb       a Debian package of both, in build/deb
@@ -68,7 +69,7 @@ UNITS    := $(patsubst t/unit/%.c,$(BUILD)/units/%,$(wildcard t/unit/test_*.c))
 COMPILE   = $(CC) $(WARNINGS) $(FLAGS) $(DEFINES) $(INCLUDES) \
             $$(pkg-config --cflags $(PKGS)) -MMD -MP -c
 
-.PHONY: FORCE all module ctl units run test test-llm test-all asan fuzz lint bench soak chaos deps clean
+.PHONY: FORCE all module ctl units run test test-llm test-all asan fuzz lint bench soak nodes chaos deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -225,6 +226,9 @@ lint: | $(BUILD)/.deps-lint
 bench: all $(BUILD)/bench/load $(BUILD)/bench/statements $(PROBE) \
     | $(BUILD)/.deps-bench
 	@bench/run --build $(BUILD) $(B)
+
+nodes: all $(BUILD)/bench/load $(PROBE) | $(BUILD)/.deps-test
+	@bench/nodes --build $(BUILD) $(B)
 
 soak: all $(BUILD)/bench/load | $(BUILD)/.deps-test
 	@bench/soak --build $(BUILD)

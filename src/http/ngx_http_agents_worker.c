@@ -27,6 +27,12 @@ ngx_http_agents_worker_create(ngx_cycle_t *cycle,
 
     ngx_http_agents_json_init();
 
+    /* a limit on the size of files is as a full disk, not a reason to die */
+
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR) {
+        return NGX_ERROR;
+    }
+
     worker = ngx_pcalloc(cycle->pool, sizeof(ngx_http_agents_worker_t));
     if (worker == NULL) {
         return NGX_ERROR;

@@ -54,6 +54,9 @@ struct ngx_http_agents_db_nginx_sqlite_s {
 
     ngx_http_agents_task_t                    opener;
     ngx_int_t                                 opened;   /* of the last time */
+    ngx_uint_t                                known;    /* it was open once */
+    ngx_uint_t                                failing;  /* until it takes a
+                                                           write again */
     char                                      error[256];
     ngx_event_t                               retry;
     ngx_msec_t                                backoff;
@@ -75,6 +78,12 @@ static void ngx_http_agents_db_nginx_sqlite_write_work(void *data,
 static void ngx_http_agents_db_nginx_sqlite_read_work(void *data,
     ngx_log_t *log);
 static void ngx_http_agents_db_nginx_sqlite_work_done(void *data);
+static void ngx_http_agents_db_nginx_sqlite_say(
+    ngx_http_agents_db_nginx_sqlite_t *store,
+    const ngx_http_agents_db_batch_t *batch);
+static void ngx_http_agents_db_nginx_sqlite_break(
+    ngx_http_agents_db_nginx_sqlite_t *store,
+    const ngx_http_agents_db_sqlite_t *conn);
 static void ngx_http_agents_db_nginx_sqlite_reopen(
     ngx_http_agents_db_nginx_sqlite_t *store);
 static void ngx_http_agents_db_nginx_sqlite_opener_work(void *data,
@@ -199,7 +208,7 @@ ngx_http_agents_db_nginx_sqlite_inline(
 
     if (ngx_http_agents_db_sqlite_broken(store->inline_conn)) {
         ngx_http_agents_db_nginx_finish(&store->base, batch);
-        store->state = NGX_HTTP_AGENTS_DB_NGINX_SQLITE_BROKEN;
+        ngx_http_agents_db_nginx_sqlite_break(store, store->inline_conn);
         ngx_http_agents_db_nginx_sqlite_kick(store);
         return;
     }
@@ -329,16 +338,68 @@ ngx_http_agents_db_nginx_sqlite_work_done(void *data)
 
     user->busy = 0;
 
+    if (user == &store->writer) {
+        ngx_http_agents_db_nginx_sqlite_say(store, user->work.first);
+    }
+
     while (user->work.n) {
         ngx_http_agents_db_nginx_finish(&store->base,
                               ngx_http_agents_db_nginx_line_pop(&user->work));
     }
 
     if (ngx_http_agents_db_sqlite_broken(user->conn)) {
-        store->state = NGX_HTTP_AGENTS_DB_NGINX_SQLITE_BROKEN;
+        ngx_http_agents_db_nginx_sqlite_break(store, user->conn);
     }
 
     ngx_http_agents_db_nginx_sqlite_kick(store);
+}
+
+
+/* Once that it fails, and once that it takes writes again: by the first batch of
+ * those that were written together. */
+
+static void
+ngx_http_agents_db_nginx_sqlite_say(ngx_http_agents_db_nginx_sqlite_t *store,
+    const ngx_http_agents_db_batch_t *batch)
+{
+    ngx_uint_t  failing;
+
+    failing = (batch->status == NGX_HTTP_AGENTS_DB_UNAVAILABLE
+               || batch->status == NGX_HTTP_AGENTS_DB_UNKNOWN)
+              && !batch->failed;
+
+    if (failing == store->failing) {
+        return;
+    }
+
+    store->failing = failing;
+
+    if (failing) {
+        ngx_log_error(NGX_LOG_ERR, store->base.log, 0,
+                      "agents store \"%s\" takes no writes: %s", store->path,
+                      batch->error);
+
+    } else {
+        ngx_log_error(NGX_LOG_NOTICE, store->base.log, 0,
+                      "agents store \"%s\" takes writes again", store->path);
+    }
+}
+
+
+static void
+ngx_http_agents_db_nginx_sqlite_break(ngx_http_agents_db_nginx_sqlite_t *store,
+    const ngx_http_agents_db_sqlite_t *conn)
+{
+    ngx_uint_t  level;
+
+    level = store->failing ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+    ngx_log_error(level, store->base.log, 0,
+                  "agents store \"%s\" has failed and is opened again: %s",
+                  store->path, ngx_http_agents_db_sqlite_broken(conn));
+
+    store->failing = 1;
+    store->state = NGX_HTTP_AGENTS_DB_NGINX_SQLITE_BROKEN;
 }
 
 
@@ -346,12 +407,6 @@ static void
 ngx_http_agents_db_nginx_sqlite_reopen(
     ngx_http_agents_db_nginx_sqlite_t *store)
 {
-    if (store->state == NGX_HTTP_AGENTS_DB_NGINX_SQLITE_BROKEN) {
-        ngx_log_error(NGX_LOG_ERR, store->base.log, 0,
-                      "agents store \"%s\" has failed and is opened again",
-                      store->path);
-    }
-
     store->state = NGX_HTTP_AGENTS_DB_NGINX_SQLITE_OPENING;
 
     ngx_http_agents_task_post(store->base.tasks, &store->opener);
@@ -374,9 +429,10 @@ ngx_http_agents_db_nginx_sqlite_opener_work(void *data, ngx_log_t *log)
     /* the writer first: it makes the file */
 
     store->writer.conn = ngx_http_agents_db_sqlite_open(store->path,
-                                             NGX_HTTP_AGENTS_DB_SQLITE_WRITER,
-                                             store->error,
-                                             sizeof(store->error));
+                                  store->known
+                                  ? NGX_HTTP_AGENTS_DB_SQLITE_WRITER_AGAIN
+                                  : NGX_HTTP_AGENTS_DB_SQLITE_WRITER,
+                                  store->error, sizeof(store->error));
     if (store->writer.conn == NULL) {
         return;
     }
@@ -416,6 +472,7 @@ ngx_http_agents_db_nginx_sqlite_opener_done(void *data)
 
         store->state = NGX_HTTP_AGENTS_DB_NGINX_SQLITE_OPEN;
         store->opened = NGX_OK;
+        store->known = 1;
         store->backoff = 0;
 
         ngx_http_agents_db_nginx_sqlite_early(store);

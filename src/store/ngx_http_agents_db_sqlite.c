@@ -12,6 +12,8 @@
 
 
 static int ngx_http_agents_db_sqlite_moved(ngx_http_agents_db_sqlite_t *conn);
+static void ngx_http_agents_db_sqlite_break(ngx_http_agents_db_sqlite_t *conn,
+    const char *why);
 static void ngx_http_agents_db_sqlite_lost(ngx_http_agents_db_batch_t *batch);
 static void ngx_http_agents_db_sqlite_statements(
     ngx_http_agents_db_sqlite_t *conn, ngx_http_agents_db_batch_t *batch);
@@ -75,10 +77,10 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_db_sqlite_back = {
 };
 
 
-int
+const char *
 ngx_http_agents_db_sqlite_broken(const ngx_http_agents_db_sqlite_t *conn)
 {
-    return conn->broken;
+    return conn->broken ? conn->why : NULL;
 }
 
 
@@ -118,7 +120,20 @@ ngx_http_agents_db_sqlite_read(ngx_http_agents_db_sqlite_t *conn,
     }
 
     if (!sqlite3_get_autocommit(conn->db)) {
+        ngx_http_agents_db_sqlite_break(conn, "a transaction stays open");
+    }
+}
+
+
+/* The first reason stands. */
+
+static void
+ngx_http_agents_db_sqlite_break(ngx_http_agents_db_sqlite_t *conn,
+    const char *why)
+{
+    if (!conn->broken) {
         conn->broken = 1;
+        snprintf(conn->why, sizeof(conn->why), "%s", why);
     }
 }
 
@@ -139,7 +154,8 @@ ngx_http_agents_db_sqlite_moved(ngx_http_agents_db_sqlite_t *conn)
         == SQLITE_OK
         && moved)
     {
-        conn->broken = 1;
+        ngx_http_agents_db_sqlite_break(conn,
+                                        "the file was removed or replaced");
     }
 
     return moved;
@@ -252,7 +268,7 @@ ngx_http_agents_db_sqlite_one(ngx_http_agents_db_sqlite_t *conn,
                                         &ngx_http_agents_db_sqlite_rollback);
     }
 
-    conn->broken = 1;
+    ngx_http_agents_db_sqlite_break(conn, batch->error);
 
     return -1;
 }
@@ -291,7 +307,7 @@ ngx_http_agents_db_sqlite_commit_all(ngx_http_agents_db_sqlite_t *conn,
                                         &ngx_http_agents_db_sqlite_rollback)
            != SQLITE_OK)
     {
-        conn->broken = 1;
+        ngx_http_agents_db_sqlite_break(conn, error);
     }
 
     ngx_http_agents_db_sqlite_undo(list, NULL, status, error);
@@ -656,13 +672,13 @@ ngx_http_agents_db_sqlite_status(ngx_http_agents_db_sqlite_t *conn, int rc)
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PROTOCOL:
-        conn->broken = 1;
-        return NGX_HTTP_AGENTS_DB_UNAVAILABLE;
-
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        conn->broken = 1;
-        return NGX_HTTP_AGENTS_DB_ERROR;
+
+        /* also one that is damaged: it may be put right by its backup */
+
+        ngx_http_agents_db_sqlite_break(conn, sqlite3_errmsg(conn->db));
+        return NGX_HTTP_AGENTS_DB_UNAVAILABLE;
 
     default:
         return NGX_HTTP_AGENTS_DB_ERROR;

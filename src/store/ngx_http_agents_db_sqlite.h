@@ -23,15 +23,17 @@ typedef enum {
     NGX_HTTP_AGENTS_DB_SQLITE_READER = 0,   /* waits for locks, about 5 s */
     NGX_HTTP_AGENTS_DB_SQLITE_INLINE,       /* a reader that never waits, for
                                                the event loop */
-    NGX_HTTP_AGENTS_DB_SQLITE_WRITER        /* makes the file, migrates it */
+    NGX_HTTP_AGENTS_DB_SQLITE_WRITER,       /* makes the file, migrates it */
+    NGX_HTTP_AGENTS_DB_SQLITE_WRITER_AGAIN  /* neither: it was there before */
 } ngx_http_agents_db_sqlite_mode_e;
 
 
 /*
  * Opens "path": NULL with the reason in "err", which says what would be
  * right.  A writer makes the file (0600) where there is none and brings the
- * schema up to date, whoever else opens it at the same moment.  A reader needs
- * the file that a writer has made.
+ * schema up to date, whoever else opens it at the same moment.  All others need
+ * the file that a writer has made: a store that is gone, with its disk maybe, is
+ * not begun anew.
  */
 ngx_http_agents_db_sqlite_t *ngx_http_agents_db_sqlite_open(const char *path,
     ngx_http_agents_db_sqlite_mode_e mode, char *err, size_t errlen);
@@ -55,10 +57,11 @@ void ngx_http_agents_db_sqlite_write(ngx_http_agents_db_sqlite_t *conn,
     ngx_http_agents_db_batch_t *list);
 
 /*
- * Whether the connection has met an error (I/O, a file that was replaced)
- * after which it should be closed and opened again.
+ * The error that the connection has met (I/O, a file that was replaced) after
+ * which it should be closed and opened again; NULL: none.
  */
-int ngx_http_agents_db_sqlite_broken(const ngx_http_agents_db_sqlite_t *conn);
+const char *ngx_http_agents_db_sqlite_broken(
+    const ngx_http_agents_db_sqlite_t *conn);
 
 
 #endif /* _NGX_HTTP_AGENTS_DB_SQLITE_H_INCLUDED_ */

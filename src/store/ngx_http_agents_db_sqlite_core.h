@@ -29,6 +29,7 @@ struct ngx_http_agents_db_sqlite_s {
     size_t                                 size;
     struct timespec                        since;   /* a wait's beginning */
     unsigned                               broken:1;
+    char                                   why[256];    /* it is */
 };
 
 

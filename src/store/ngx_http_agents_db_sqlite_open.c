@@ -49,6 +49,11 @@ static const char *const  ngx_http_agents_db_sqlite_pragmas[] = {
     /* writer: what was acknowledged survives a power cut */
 
     "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
+    "PRAGMA temp_store = MEMORY",
+
+    /* the same */
+
+    "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
     "PRAGMA temp_store = MEMORY"
 };
 
@@ -70,6 +75,14 @@ ngx_http_agents_db_sqlite_open(const char *path,
     }
 
     flags = SQLITE_OPEN_READWRITE|SQLITE_OPEN_NOMUTEX;
+
+    if (mode != NGX_HTTP_AGENTS_DB_SQLITE_WRITER
+        && access(path, F_OK) != 0 && errno == ENOENT)
+    {
+        snprintf(err, errlen, "\"%s\" is gone: put it back, or reload nginx to "
+                 "begin with a new one", path);
+        return NULL;
+    }
 
     if (mode == NGX_HTTP_AGENTS_DB_SQLITE_WRITER
         && ngx_http_agents_db_sqlite_create(path, err, errlen) != 0)
@@ -239,7 +252,7 @@ ngx_http_agents_db_sqlite_setup(ngx_http_agents_db_sqlite_t *conn, char *err,
 
     if (version < NGX_HTTP_AGENTS_MIGRATIONS_N) {
         snprintf(err, errlen, "\"%s\" has schema version %" PRId64
-                 ", needed is %d: a writer has to open it first",
+                 ", needed is %d: reload nginx to bring it up to date",
                  sqlite3_db_filename(conn->db, "main"), version,
                  NGX_HTTP_AGENTS_MIGRATIONS_N);
         return -1;

@@ -48,6 +48,8 @@ my @protocols = AgentsTest::Protocols->all;
 my $t = AgentsTest->new(AgentsTest::Workers::conf(),
     AgentsTest::Protocols->configured('', map { my $name = $_->name;
         [ "$name-lacking", $name, '' ],
+        [ "$name-late", $name, '' ],
+        [ "$name-toolless", $name, 'no_native_format' ],
         [ "$name-bare", $name, 'no_native_format no_forced_choice' ],
         [ "$name-bare-whole", $name,
           'no_native_format no_forced_choice no_stream' ] } @protocols),
@@ -57,6 +59,8 @@ my $via = AgentsTest::Workers->new($t);
 for my $protocol (@protocols) {
     my $name = $protocol->name;
     subtest "$name: learned" => sub { learned($protocol) };
+    subtest "$name: refused in a stream" => sub { late($protocol) };
+    subtest "$name: the tool that stands in" => sub { toolless($protocol) };
     subtest "$name: an instruction" => sub { instructed("$name-bare") };
     subtest "$name: an instruction, whole"
         => sub { instructed("$name-bare-whole") };
@@ -67,7 +71,8 @@ $t->clean;
 done_testing;
 
 
-# The scripted model, that refuses what its system prompt says it lacks.
+# The scripted model, that refuses what its system prompt says it lacks; by an
+# error in a stream where it says so.
 sub strict {
     my ($protocol) = @_;
     my $model = AgentsTest::Model::handler();
@@ -75,13 +80,15 @@ sub strict {
     return sub {
         my ($req) = @_;
         my $prompt = AgentsTest::Model::prompt($req);
-        my ($lacks) = $prompt->{system} =~ /^lacks:([a-z ]*)/;
+        my ($late, $lacks) = $prompt->{system} =~ /^(late )?lacks:([a-z ]*)/;
 
         for my $lack (split ' ', $lacks // '') {
             my ($asks, %words) = @{$LACKS{$lack}};
             next unless $asks->($prompt);
-            return { $protocol->error('invalid_request_error',
-                     $words{$protocol->form}), status => 400 };
+            my @error = ('invalid_request_error', $words{$protocol->form});
+            return { headers => { 'Content-Type' => $protocol->type },
+                     body => $protocol->broken(@error) } if $late;
+            return { $protocol->error(@error), status => 400 };
         }
         return $model->($req);
     };
@@ -149,6 +156,39 @@ sub learned {
     }
     my @said = $t->log =~ /"\Q$model\E" is not asked for this any more/g;
     is scalar @said, scalar @lacks, 'the log says each thing once';
+    return;
+}
+
+
+sub late {
+    my ($protocol) = @_;
+    my ($worker) = $via->pids;
+    my ($run) = play($worker, $protocol->name . '-late',
+        'late lacks: temperature',
+        { tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
+        { text => '{"n": 3}' });
+    is $run->{status}, 'completed', 'it comes to an end'
+        or diag explain $run->{error};
+    is_deeply [ map { defined $_->{temperature} ? 1 : 0 } prompts() ],
+              [ 1, 0, 0 ], 'asked for once';
+    return;
+}
+
+
+# Of a model that has no format of its own.
+sub toolless {
+    my ($protocol) = @_;
+    my $model = $protocol->name . '-toolless';
+    $t->mock->forget;
+    my $run = $t->flow(script({ text => '{"n": 3}' }), model => $model,
+        system_prompt => 'lacks: choice', output_format_schema => $SCHEMA);
+    is_deeply $run->{final_structured_output}, { n => 3 }, 'an answer'
+        or diag explain $run->{error};
+    is $run->{iterations_used}, 1, 'in one iteration';
+    my @prompts = prompts();
+    is_deeply [ map { [ map { $_->{name} } @{$_->{tools}} ] } @prompts ],
+              [ [ 'final_answer-json' ], [] ], 'refused, and left out';
+    like $prompts[1]{system}, qr/JSON Schema/, 'for an instruction';
     return;
 }
 

@@ -137,6 +137,7 @@ ngx_http_agents_inference_answer_handler(void *data,
 void
 ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
 {
+    unsigned                             lacks;
     ngx_http_agents_buf_t                why;
     ngx_http_agents_draft_t             *draft;
     ngx_http_agents_model_fault_e        fault;
@@ -167,6 +168,16 @@ ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
 
     ngx_http_agents_inference_stream_lost(inference);
     ngx_http_agents_authorize_redact(&inference->authorize, &why);
+
+    /* in a stream there is no status: a refusal is one as 400 would be */
+
+    lacks = ngx_http_agents_refusal_lacks(400, why.data);
+
+    if (fault == NGX_HTTP_AGENTS_FAULT_FATAL && lacks != 0) {
+        ngx_http_agents_inference_lacks(inference, lacks, &why);
+        return;
+    }
+
     ngx_http_agents_inference_fault(inference, fault, 0, &why);
 }
 

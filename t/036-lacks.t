@@ -36,6 +36,9 @@ my %LACKS = (
                   . ' is not supported with this model.',
         anthropic => 'output_config.format: Extra inputs are not permitted',
         bedrock => 'extraneous key [outputConfig] is not permitted' ],
+    # some make a strict tool of a format, and say so
+    format_tool => [ sub { $_[0]{format} },
+        bedrock => 'tools.0.custom.strict: Extra inputs are not permitted' ],
     strict => [ sub { grep { exists $_->{strict} } @{$_[0]{tools}} },
         openai => 'tools.0.function.strict: Extra inputs are not permitted' ],
     stream => [ sub { $_[0]{stream} },
@@ -65,6 +68,7 @@ for my $protocol (@protocols) {
     subtest "$name: an instruction, whole"
         => sub { instructed("$name-bare-whole") };
 }
+subtest 'a format that is called a strict tool' => \&format_tool;
 subtest 'forgotten with the configuration' => \&forgotten;
 $t->clean;
 
@@ -80,7 +84,8 @@ sub strict {
     return sub {
         my ($req) = @_;
         my $prompt = AgentsTest::Model::prompt($req);
-        my ($late, $lacks) = $prompt->{system} =~ /^(late )?lacks:([a-z ]*)/;
+        my ($late, $lacks)
+            = $prompt->{system} =~ /^(late )?lacks:([a-z_ ]*)/;
 
         for my $lack (split ' ', $lacks // '') {
             my ($asks, %words) = @{$LACKS{$lack}};
@@ -104,7 +109,8 @@ sub prompts {
 # What prompts of this run were asked for, in order.
 sub asked_for {
     return map { my $prompt = $_;
-                 [ grep { $LACKS{$_}[0]->($prompt) } sort keys %LACKS ] }
+                 [ grep { $_ ne 'format_tool' && $LACKS{$_}[0]->($prompt) }
+                   sort keys %LACKS ] }
            @_;
 }
 
@@ -125,7 +131,8 @@ sub play {
 sub learned {
     my ($protocol) = @_;
     my @lacks = grep { my (undef, %words) = @{$LACKS{$_}};
-                       $words{$protocol->form} } sort keys %LACKS;
+                       $words{$protocol->form} }
+                grep { $_ ne 'format_tool' } sort keys %LACKS;
     my $model = $protocol->name . '-lacking';
     my $add = { tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] };
     my ($one, $two) = $via->pids;
@@ -171,6 +178,19 @@ sub late {
         or diag explain $run->{error};
     is_deeply [ map { defined $_->{temperature} ? 1 : 0 } prompts() ],
               [ 1, 0, 0 ], 'asked for once';
+    return;
+}
+
+
+sub format_tool {
+    $t->mock->forget;
+    my $run = $t->flow(script({ text => '{"n": 3}' }), model => 'bedrock-late',
+        system_prompt => 'lacks: format_tool', output_format_schema => $SCHEMA);
+    is_deeply $run->{final_structured_output}, { n => 3 }, 'an answer'
+        or diag explain $run->{error};
+    my @prompts = prompts();
+    is_deeply [ map { $_->{format} ? 1 : 0 } @prompts ], [ 1, 1, 0 ],
+              'without a format in the end';
     return;
 }
 

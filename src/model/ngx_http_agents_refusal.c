@@ -155,6 +155,19 @@ ngx_http_agents_refusal_lacks(int status, const char *message)
 }
 
 
+/* Some make a strict tool of a format, and refuse it by that name. */
+
+unsigned
+ngx_http_agents_refusal_next(unsigned had, unsigned lacks)
+{
+    if ((lacks & NGX_HTTP_AGENTS_NO_STRICT_TOOLS) && (had & lacks)) {
+        lacks = NGX_HTTP_AGENTS_NO_NATIVE_FORMAT;
+    }
+
+    return (had & lacks) ? 0 : lacks;
+}
+
+
 static int
 ngx_http_agents_refusal_holds(const char *text, const char *phrase)
 {

@@ -59,5 +59,9 @@ int ngx_http_agents_refusal_passes(int status);
  */
 unsigned ngx_http_agents_refusal_lacks(int status, const char *message);
 
+/* The flag to set for a request that was refused for what "lacks" says, and was
+ * made without what is in "had": 0 if that was not asked for. */
+unsigned ngx_http_agents_refusal_next(unsigned had, unsigned lacks);
+
 
 #endif /* _NGX_HTTP_AGENTS_REFUSAL_H_INCLUDED_ */

@@ -10,6 +10,7 @@
 #include <ngx_event.h>
 
 #include "ngx_http_agents_authorize.h"
+#include "ngx_http_agents_refusal.h"
 #include "ngx_http_agents_run.h"
 
 
@@ -226,15 +227,18 @@ static ngx_int_t
 ngx_http_agents_run_infer_without(ngx_http_agents_run_t *run,
     ngx_http_agents_inference_result_t *result)
 {
-    if (run->loop.prompt.lacks & result->lacks) {
+    unsigned  lacks;
+
+    lacks = ngx_http_agents_refusal_next(run->loop.prompt.lacks,
+                                         result->lacks);
+    if (lacks == 0) {
         return NGX_DECLINED;
     }
 
     ngx_http_agents_catalog_learn(
                              ngx_http_agents_engine_conf(run->engine)->catalog,
-                             run->model, result->lacks, result->message,
-                             &run->log);
-    run->loop.prompt.lacks |= result->lacks;
+                             run->model, lacks, result->message, &run->log);
+    run->loop.prompt.lacks |= lacks;
 
     ngx_http_agents_run_job_written(run);
 

@@ -610,6 +610,27 @@ test_lacks(void)
 }
 
 
+/* What is left out next, of a request that had left this out. */
+
+static void
+test_next(void)
+{
+    unit(ngx_http_agents_refusal_next(0, NGX_HTTP_AGENTS_NO_TEMPERATURE)
+         == NGX_HTTP_AGENTS_NO_TEMPERATURE, "next: what is refused");
+    unit(ngx_http_agents_refusal_next(NGX_HTTP_AGENTS_NO_TEMPERATURE,
+                                      NGX_HTTP_AGENTS_NO_TEMPERATURE) == 0,
+         "next: nothing, if that was left out");
+    unit(ngx_http_agents_refusal_next(NGX_HTTP_AGENTS_NO_STRICT_TOOLS,
+                                      NGX_HTTP_AGENTS_NO_STRICT_TOOLS)
+         == NGX_HTTP_AGENTS_NO_NATIVE_FORMAT,
+         "next: the format, if no tool was strict");
+    unit(ngx_http_agents_refusal_next(NGX_HTTP_AGENTS_NO_STRICT_TOOLS
+                                      | NGX_HTTP_AGENTS_NO_NATIVE_FORMAT,
+                                      NGX_HTTP_AGENTS_NO_STRICT_TOOLS) == 0,
+         "next: nothing, if there was no format either");
+}
+
+
 /* Whatever stands in a body, it is read or refused. */
 
 static void
@@ -693,6 +714,7 @@ main(void)
     unit(unit_each("openai/format", ".json", test_format) > 0, "format");
 
     test_lacks();
+    test_next();
     test_cut();
 
     return unit_done();

@@ -219,7 +219,7 @@ sub instructed {
     my ($worker) = $via->pids;
     my ($run, $c) = play($worker, $model, 'Be brief.',
         { tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
-        { text => "```json\n{\"n\": 4711}\n```" },
+        { text => "```json\n{\"n\": 47114711}\n```" },
         { text => "```json\n{\"n\": 3}\n```" });
     is_deeply $run->{final_structured_output}, { n => 3 }, 'an answer'
         or diag explain $run->{error};
@@ -237,7 +237,7 @@ sub instructed {
                  $t->reread($c));
     my $shown = $json->encode(\@shown) =~ s/\Q${\$json->encode(
                     $run->{payload}{text})}\E//gr;
-    unlike $shown, qr/JSON Schema|at least one of the tools|4711|```/,
+    unlike $shown, qr/JSON Schema|at least one of the tools|47114711|```/,
            'nothing of that is shown';
     is $t->messages($c)->[-1]{content_blocks}[0]{text}, '{"n":3}',
        'the answer is JSON alone';

@@ -146,7 +146,7 @@ FUZZ_LIB  := $(BUILD)/fuzz/libcore.a
 
 # Folders of t/unit/data that a target begins with, where the name differs.
 FUZZ_SEEDS_schema      := schema schema_check
-FUZZ_SEEDS_mcp_message := mcp_schema json
+FUZZ_SEEDS_mcp_message := mcp_message mcp_schema json
 FUZZ_SEEDS_model       := $(foreach p,anthropic bedrock cortex openai, \
                               $(addprefix $(p)/,decode stream fault))
 FUZZ_SEEDS_aws_keys    := $(addprefix aws_keys/,valid invalid)

@@ -1,8 +1,13 @@
 
-/* Urls of MCP servers: what is found lies within the text. */
+/*
+ * Urls of MCP servers: what is found lies within the text, and what the C
+ * library would take for an address is one.
+ */
 
 
+#include <arpa/inet.h>
 #include "fuzz.h"
+#include "ngx_http_agents_address.h"
 #include "ngx_http_agents_url.h"
 
 
@@ -11,6 +16,38 @@ within(const char *part, size_t part_len, const char *text, size_t len)
 {
     return part >= text && part <= text + len
            && part_len <= (size_t) (text + len - part);
+}
+
+
+static void
+address(const ngx_http_agents_url_t *url)
+{
+    char              host[256];
+    struct in_addr    in;
+    struct in6_addr   in6;
+
+    fuzz_check(url->host_len < sizeof(host), "a host is not that long");
+
+    memcpy(host, url->host, url->host_len);
+    host[url->host_len] = '\0';
+
+    if (inet_aton(host, &in)) {
+        fuzz_check(url->is_ipv4 && memcmp(url->address, &in, 4) == 0,
+                   "an IPv4 address is read as the library does");
+        (void) ngx_http_agents_address_ipv4_private(url->address);
+
+    } else {
+        fuzz_check(!url->is_ipv4
+                   || memcmp(url->address, "\x7f\0\0\1", 4) == 0,
+                   "what is no address for the library is localhost");
+    }
+
+    if (url->is_ipv6) {
+        fuzz_check(inet_pton(AF_INET6, host, &in6) == 1
+                   && memcmp(url->address, &in6, 16) == 0,
+                   "an IPv6 address is read as the library does");
+        (void) ngx_http_agents_address_ipv6_private(url->address);
+    }
 }
 
 
@@ -40,6 +77,8 @@ parse(const char *text, size_t len)
     fuzz_check(memchr(text, '\n', len) == NULL
                && memchr(text, '\0', len) == NULL,
                "a url is one line");
+
+    address(&url);
 }
 
 

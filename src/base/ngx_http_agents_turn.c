@@ -1,6 +1,6 @@
 
-#include <sys/resource.h>
 #include "ngx_http_agents_turn.h"
+#include <sys/resource.h>
 
 
 /* In microseconds: of the line, of the sockets, and of what comes besides. */

@@ -12,6 +12,8 @@
 #define _NGX_HTTP_AGENTS_INSTANCE_H_INCLUDED_
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
 #include "ngx_http_agents_aws_keys.h"
 #include "ngx_http_agents_catalog.h"
 #include "ngx_http_agents_transport.h"

@@ -4,8 +4,8 @@
  */
 
 
-#include <stdlib.h>
 #include "ngx_http_agents_resolve.h"
+#include <stdlib.h>
 
 
 /* Of one host, at most. */

@@ -17,14 +17,12 @@ static CURLcode ngx_http_agents_transfer_request(
     const ngx_http_agents_transport_request_t *request);
 static CURLcode ngx_http_agents_transfer_sockets(
     ngx_http_agents_transfer_t *transfer);
-static curl_socket_t ngx_http_agents_transfer_open_callback(void *data,
+static curl_socket_t ngx_http_agents_transfer_open_callback(void *user,
     curlsocktype purpose, struct curl_sockaddr *address);
 static int ngx_http_agents_transfer_close_callback(void *data,
     curl_socket_t s);
 static CURLcode ngx_http_agents_transfer_answer(
     ngx_http_agents_transfer_t *transfer);
-static curl_socket_t ngx_http_agents_transfer_socket_callback(void *user,
-    curlsocktype purpose, struct curl_sockaddr *address);
 static size_t ngx_http_agents_transfer_header_callback(char *data, size_t size,
     size_t n, void *user);
 static ngx_int_t ngx_http_agents_transfer_header(ngx_str_t *value,
@@ -276,7 +274,7 @@ ngx_http_agents_transfer_sockets(ngx_http_agents_transfer_t *transfer)
 
     if ((code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
                                  ngx_http_agents_transfer_open_callback))
-        || (code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t))
+        || (code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer))
         || (code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION,
                                     ngx_http_agents_transfer_close_callback)))
     {
@@ -287,21 +285,28 @@ ngx_http_agents_transfer_sockets(ngx_http_agents_transfer_t *transfer)
 }
 
 
+/* As libcurl would do it, but that the reason is known where there is none. */
+
 static curl_socket_t
-ngx_http_agents_transfer_open_callback(void *data, curlsocktype purpose,
+ngx_http_agents_transfer_open_callback(void *user, curlsocktype purpose,
     struct curl_sockaddr *address)
 {
-    ngx_http_agents_transport_t *t = data;
+    ngx_http_agents_transfer_t *transfer = user;
 
-    int  s;
+    curl_socket_t  s;
 
-    s = socket(address->family, address->socktype, address->protocol);
+    s = socket(address->family, address->socktype | SOCK_CLOEXEC,
+               address->protocol);
 
     if (s == -1) {
+        transfer->err = ngx_socket_errno;
+
+        ngx_log_error(NGX_LOG_WARN, transfer->log, transfer->err,
+                      "no socket for a provider");
         return CURL_SOCKET_BAD;
     }
 
-    t->nsockets++;
+    transfer->transport->nsockets++;
 
     return s;
 }
@@ -329,9 +334,6 @@ ngx_http_agents_transfer_answer(ngx_http_agents_transfer_t *transfer)
     if ((code = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer))
         || (code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER,
                                     transfer->error))
-        || (code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
-                                    ngx_http_agents_transfer_socket_callback))
-        || (code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer))
         || (code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION,
                                     ngx_http_agents_transfer_header_callback))
         || (code = curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer))
@@ -342,31 +344,6 @@ ngx_http_agents_transfer_answer(ngx_http_agents_transfer_t *transfer)
     }
 
     return curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-}
-
-
-/* As libcurl would do it, but that the reason is known where there is none. */
-
-static curl_socket_t
-ngx_http_agents_transfer_socket_callback(void *user, curlsocktype purpose,
-    struct curl_sockaddr *address)
-{
-    ngx_http_agents_transfer_t *transfer = user;
-
-    curl_socket_t  s;
-
-    s = socket(address->family, address->socktype | SOCK_CLOEXEC,
-               address->protocol);
-
-    if (s == -1) {
-        transfer->err = ngx_socket_errno;
-
-        ngx_log_error(NGX_LOG_WARN, transfer->log, transfer->err,
-                      "no socket for a provider");
-        return CURL_SOCKET_BAD;
-    }
-
-    return s;
 }
 
 

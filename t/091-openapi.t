@@ -21,6 +21,7 @@ my $RUN = "/agents/runs/$example{RunPending}{id}";
 my $RUNS = "$CONVERSATIONS/$example{RunPending}{conversation_id}/runs";
 my %accepted = (Location => $RUN);
 my %etag = (ETag => '"0"');
+my %stream = ('Content-Type' => 'text/event-stream');
 
 subtest 'the linter' => \&linter;
 subtest 'what is as the document says' => \&right;
@@ -101,18 +102,27 @@ sub right {
         [ 'POST', $CONVERSATIONS, { defaults => 1 }, 400, {},
           $example{ProblemAlias} ],
         [ 'HEAD', $RUN, undef, 200, \%etag, '' ],
+        [ 'GET', "$RUN/events", undef, 200, \%stream, $example{Events} ],
         [ 'GET', '/agents/', undef, 404, {}, $example{ProblemNotFound} ]);
     my ($status, @lines) = checked(@exchanges);
     is $status, 0, 'nothing found' or diag join "\n", @lines;
-    like $lines[-1], qr/^5 exchanges/, 'in all that there was';
+    like $lines[-1], qr/^6 exchanges/, 'in all that there was';
     return;
 }
 
 
 sub wrong_answers {
     my @run = ('GET', $RUN, undef, 200, \%etag);
+    my @events = ('GET', "$RUN/events", undef, 200, \%stream);
     my $done = $example{RunCompleted};
     found(
+        [ qr/event delta: .*\(id\)/, @events,
+          $example{Events} =~ s/(event: delta\n)/$1id: 1\n/r ],
+        [ qr/event end: .*required property 'status'/, @events,
+          $example{Events} =~ s/\{"status":"completed"\}/{}/r ],
+        [ qr/event run: .*\(live\)/, @events,
+          $example{Events} =~ s/("error":null)\}/$1,"live":{}}/r ],
+        [ qr/cut off/, @events, $example{Events} =~ s/\n\z//r ],
         [ qr/required property 'error'/, @run,
           changed(RunCompleted => sub { delete $_[0]{error} }) ],
         [ qr/\(secret\)/, @run,

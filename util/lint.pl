@@ -37,7 +37,7 @@ my $NGINX_FREE = qr{
                                   | names | openai | passes | plan | redact
                                   | refusal | sigv4 | stream ) \w* \.
   | ^src/run/ngx_http_agents_loop \w* \.
-  | ^src/http/ngx_http_agents_ (?: body | etag | jwks | jwt
+  | ^src/http/ngx_http_agents_ (?: body | etag | events_id | jwks | jwt
                                  | permissions | problem ) \w* \.
 }x;
 

@@ -56,6 +56,12 @@ ngx_int_t ngx_http_agents_api_runs_get(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
 
 
+/* ngx_http_agents_api_events.c */
+
+ngx_int_t ngx_http_agents_api_events_get(ngx_http_request_t *r,
+    ngx_http_agents_ctx_t *ctx);
+
+
 /* ngx_http_agents_api_cancel.c */
 
 ngx_int_t ngx_http_agents_api_cancel(ngx_http_request_t *r,

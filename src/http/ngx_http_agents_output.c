@@ -72,7 +72,7 @@ ngx_http_agents_output_send(ngx_http_request_t *r,
             return NGX_HTTP_SERVICE_UNAVAILABLE;
         }
 
-        rc = ngx_http_agents_reply_begin(r);
+        rc = ngx_http_agents_reply_begin(r, "application/json");
 
         if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
             return rc;

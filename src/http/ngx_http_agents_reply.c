@@ -41,7 +41,7 @@ ngx_http_agents_reply_text(ngx_http_request_t *r, const char *type,
 
 
 ngx_int_t
-ngx_http_agents_reply_begin(ngx_http_request_t *r)
+ngx_http_agents_reply_begin(ngx_http_request_t *r, const char *type)
 {
     ngx_http_agents_ctx_t  *ctx;
 
@@ -52,7 +52,7 @@ ngx_http_agents_reply_begin(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_agents_module);
     ctx->ours = 1;
 
-    ngx_http_agents_reply_content_type(r, "application/json");
+    ngx_http_agents_reply_content_type(r, type);
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = -1;
     r->disable_not_modified = 1;

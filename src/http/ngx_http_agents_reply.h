@@ -60,8 +60,9 @@ ngx_uint_t ngx_http_agents_reply_known(ngx_http_request_t *r,
 ngx_uint_t ngx_http_agents_reply_expected(ngx_http_request_t *r,
     const ngx_http_agents_buf_t *buf);
 
-/* The headers of a JSON answer of unknown length. */
-ngx_int_t ngx_http_agents_reply_begin(ngx_http_request_t *r);
+/* The headers of an answer of unknown length; "type" is static. */
+ngx_int_t ngx_http_agents_reply_begin(ngx_http_request_t *r,
+    const char *type);
 
 /* 204: what was asked for is done, and there is nothing to say. */
 ngx_int_t ngx_http_agents_reply_empty(ngx_http_request_t *r);

@@ -64,6 +64,10 @@ static const ngx_http_agents_route_t  ngx_http_agents_routes[] = {
       NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
       ngx_http_agents_api_runs_get },
 
+    { NGX_HTTP_GET, "/agents/runs/{id}/events",
+      NGX_HTTP_AGENTS_PERMISSION_READ, NULL,
+      ngx_http_agents_api_events_get },
+
     { NGX_HTTP_POST, "/agents/runs/{id}/cancel",
       NGX_HTTP_AGENTS_PERMISSION_WRITE, NULL,
       ngx_http_agents_api_cancel },

@@ -8,6 +8,8 @@
 #include "ngx_http_agents_run_view.h"
 
 
+static void ngx_http_agents_run_view_fields(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run);
 static void ngx_http_agents_run_view_string(ngx_http_agents_buf_t *buf,
     const char *key, const ngx_http_agents_text_t *text);
 static void ngx_http_agents_run_view_raw(ngx_http_agents_buf_t *buf,
@@ -37,11 +39,30 @@ ngx_http_agents_run_view_row(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run,
     const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row)
 {
+    ngx_http_agents_json_begin(buf);
+    ngx_http_agents_run_view_fields(r, buf, run);
+    ngx_http_agents_run_view_live(buf, run, batch, statement, row);
+    ngx_http_agents_json_end(buf);
+}
+
+
+void
+ngx_http_agents_run_view_bare(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run)
+{
+    ngx_http_agents_json_begin(buf);
+    ngx_http_agents_run_view_fields(r, buf, run);
+    ngx_http_agents_json_end(buf);
+}
+
+
+static void
+ngx_http_agents_run_view_fields(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run)
+{
     (void) ngx_http_agents_buf_reserve(buf, 1024 + run->payload.len
                                             + run->effective_config.len
                                             + run->final_text.len);
-
-    ngx_http_agents_json_begin(buf);
 
     ngx_http_agents_run_view_string(buf, "id", &run->id);
     ngx_http_agents_run_view_string(buf, "conversation_id",
@@ -79,9 +100,6 @@ ngx_http_agents_run_view_row(ngx_http_request_t *r,
                                  &run->final_structured_output);
 
     ngx_http_agents_run_view_error(r, buf, run);
-    ngx_http_agents_run_view_live(buf, run, batch, statement, row);
-
-    ngx_http_agents_json_end(buf);
 }
 
 

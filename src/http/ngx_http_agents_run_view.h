@@ -28,6 +28,10 @@ void ngx_http_agents_run_view_row(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run,
     const ngx_http_agents_db_batch_t *batch, size_t statement, size_t row);
 
+/* The same without "live". */
+void ngx_http_agents_run_view_bare(ngx_http_request_t *r,
+    ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run);
+
 /* Writes the elements of a JSON array without its brackets, and a comma
  * before them where "more" of them stand in the buffer already. */
 void ngx_http_agents_run_view_blocks(ngx_http_agents_buf_t *buf,

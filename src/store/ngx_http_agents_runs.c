@@ -213,6 +213,17 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_get_query = {
     " ORDER BY m.sequence_no, m.part"
 };
 
+/* Without its turns: for who reads them by themselves. */
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_runs_row_query = {
+    "runs_row",
+
+    "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev"
+    " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
+    " WHERE agents_runs.company_id = {company}"
+    " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
+};
+
 static const ngx_http_agents_db_query_t  ngx_http_agents_runs_count_query = {
     "runs_count",
 
@@ -355,6 +366,16 @@ ngx_http_agents_runs_get(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id)
 {
     ngx_http_agents_db_add(batch, &ngx_http_agents_runs_get_query);
+    ngx_http_agents_store_owner(batch, owner);
+    ngx_http_agents_db_cstr(batch, "run", id);
+}
+
+
+void
+ngx_http_agents_runs_row(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id)
+{
+    ngx_http_agents_db_add(batch, &ngx_http_agents_runs_row_query);
     ngx_http_agents_store_owner(batch, owner);
     ngx_http_agents_db_cstr(batch, "run", id);
 }

@@ -217,6 +217,10 @@ void ngx_http_agents_runs_get(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id);
 void ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row, ngx_http_agents_run_record_t *run);
+
+/* SELECT: the run alone, or no row. */
+void ngx_http_agents_runs_row(ngx_http_agents_db_batch_t *batch,
+    const ngx_http_agents_owner_t *owner, const char *id);
 size_t ngx_http_agents_runs_live(const ngx_http_agents_db_batch_t *batch,
     size_t statement);
 size_t ngx_http_agents_runs_live_from(const ngx_http_agents_db_batch_t *batch,

@@ -200,6 +200,8 @@ function checkResponse(exchange, keys) {
     const media = mediaOf(exchange);
     if (!place.content[media]) {
         finding(exchange, `${media} is not declared`);
+    } else if (media === 'text/event-stream') {
+        checkEvents(exchange, [...where, 'content', media, 'schema']);
     } else if (exchange.method !== 'HEAD') {
         const body = parsed(exchange.response);
         const validate = at(...where, 'content', media, 'schema');
@@ -208,6 +210,30 @@ function checkResponse(exchange, keys) {
         } else if (!validate(body.value)) {
             finding(exchange, errorsOf(validate));
         }
+    }
+}
+
+// A stream of events: each as the document has one of that name.
+function checkEvents(exchange, keys) {
+    const validate = at(...keys, 'contentSchema');
+    const text = exchange.response.toString('utf8');
+
+    for (const block of text.split('\n\n')) {
+        const event = {};
+        for (const line of block.split('\n').filter((l) => /^[^:]/.test(l))) {
+            const [, name, value] = /^(\w+): (.*)$/.exec(line) || [, line, ''];
+            event[name] = value;
+        }
+        if (event.data !== undefined) {
+            const data = parsed(Buffer.from(event.data));
+            event.data = data ? data.value : event.data;
+        }
+        if (Object.keys(event).length && !validate(event)) {
+            finding(exchange, `event ${event.event}: ${errorsOf(validate)}`);
+        }
+    }
+    if (exchange.method !== 'HEAD' && text !== '' && !text.endsWith('\n\n')) {
+        finding(exchange, 'the last event is cut off');
     }
 }
 

@@ -29,6 +29,8 @@ package AgentsTest::Model;
 #     whole    => 1                       one body, also where a stream is asked
 #                                         for, which it is as a rule
 #     pace     => seconds                 before each event of a stream
+#     pieces   => n                       of each text in a stream; else three
+#     repeat   => n                       the text is said so many times
 #
 # After the last entry the model says "done".  When it is asked for a title it
 # answers { title => ... } of the options, or "A Title".  Options of handler():
@@ -70,6 +72,7 @@ sub handler {
         $entry = { %$entry };
         $entry->{text} = last_result($prompt->{messages})
             if delete $entry->{tool_results};
+        $entry->{text} x= delete $entry->{repeat} if $entry->{repeat};
         $entry->{delay} = $options{delay}
             if $options{delay} && !defined $entry->{delay};
 
@@ -221,6 +224,7 @@ sub whole {
 # The same as events, and what may happen when half of them are out.
 sub streamed {
     my ($entry, $protocol, $reply) = @_;
+    local $AgentsTest::Protocols::PIECES = $entry->{pieces} || 3;
     my @events = $protocol->events($reply);
     my @headers = (headers => { 'Content-Type' => $protocol->type,
                                 %{$entry->{headers} || {}} });

@@ -206,11 +206,13 @@ sub members {
 sub is_blank { return ($_[0] // '') !~ /\S/ }
 
 
-# A text in about three pieces, none empty.
+# A text in about three pieces, none empty, or as many as are asked for.
+our $PIECES = 3;
+
 sub pieces {
     my ($text) = @_;
     return () unless defined $text && length $text;
-    my $size = int(length($text) / 3) + 1;
+    my $size = int(length($text) / $PIECES) + 1;
     return map { substr $text, $_ * $size, $size }
            0 .. (length($text) - 1) / $size;
 }

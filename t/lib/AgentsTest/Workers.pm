@@ -8,6 +8,7 @@ package AgentsTest::Workers;
 #     $via->to($one, sub { $t->run($conversation, 'hello') });
 #     $via->to($two, sub { $t->get('/agents/runs/ID') });
 #     my $answer = $via->raw($two, request_bytes($t, 'GET', $path));
+#     my $socket = $via->socket($two);
 #
 # Each worker has its own listening socket (reuseport) and says its pid in a
 # header; one connection to each is kept open.
@@ -56,10 +57,9 @@ sub to {
 }
 
 
-# Sends the bytes of one request, which is to close the connection, on a new
-# connection to that worker; the answer as burst() gives it.
-sub raw {
-    my ($self, $pid, $bytes) = @_;
+# A new connection to that worker.
+sub socket {
+    my ($self, $pid) = @_;
     my $probe = "OPTIONS /agents/conversations HTTP/1.1\r\nHost: x\r\n\r\n";
 
     for (1 .. 200) {
@@ -68,14 +68,20 @@ sub raw {
         while ($head !~ /\r\n\r\n/) {
             sysread $socket, $head, 4096, length $head or last;
         }
-        next unless $head =~ /^x-worker: $pid\r$/mi;
-
-        my $text = '';
-        syswrite $socket, $bytes;
-        1 while sysread $socket, $text, 65536, length $text;
-        return AgentsTest::Burst::answer($text);
+        return $socket if $head =~ /^x-worker: $pid\r$/mi;
     }
     die "no connection to $pid\n";
+}
+
+
+# Sends the bytes of one request, which is to close the connection, on a new
+# connection to that worker; the answer as burst() gives it.
+sub raw {
+    my ($self, $pid, $bytes) = @_;
+    my ($socket, $text) = ($self->socket($pid), '');
+    syswrite $socket, $bytes;
+    1 while sysread $socket, $text, 65536, length $text;
+    return AgentsTest::Burst::answer($text);
 }
 
 

@@ -355,8 +355,8 @@ ngx_http_agents_db_nginx_sqlite_work_done(void *data)
 }
 
 
-/* Once that it fails, and once that it takes writes again: by the first batch of
- * those that were written together. */
+/* Once that it fails, and once that it takes writes again: by the first batch
+ * of those that were written together. */
 
 static void
 ngx_http_agents_db_nginx_sqlite_say(ngx_http_agents_db_nginx_sqlite_t *store,

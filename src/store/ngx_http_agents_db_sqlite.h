@@ -32,8 +32,8 @@ typedef enum {
  * Opens "path": NULL with the reason in "err", which says what would be
  * right.  A writer makes the file (0600) where there is none and brings the
  * schema up to date, whoever else opens it at the same moment.  All others need
- * the file that a writer has made: a store that is gone, with its disk maybe, is
- * not begun anew.
+ * the file that a writer has made: a store that is gone, with its disk maybe,
+ * is not begun anew.
  */
 ngx_http_agents_db_sqlite_t *ngx_http_agents_db_sqlite_open(const char *path,
     ngx_http_agents_db_sqlite_mode_e mode, char *err, size_t errlen);

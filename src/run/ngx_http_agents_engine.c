@@ -116,6 +116,10 @@ ngx_http_agents_engine_destroy(ngx_http_agents_engine_t *engine)
                       engine->active);
     }
 
+    if (engine->leased && !engine->released) {
+        ngx_http_agents_engine_abandon(engine);
+    }
+
     if (engine->tick.timer_set) {
         ngx_del_timer(&engine->tick);
     }

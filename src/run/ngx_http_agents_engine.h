@@ -74,7 +74,8 @@ typedef struct ngx_http_agents_engine_s  ngx_http_agents_engine_t;
 ngx_http_agents_engine_t *ngx_http_agents_engine_create(
     const ngx_http_agents_engine_conf_t *conf);
 
-/* In process exit: whatever is in flight is dropped, for others to take. */
+/* In process exit: whatever is in flight is dropped, for others to take; where
+ * the worker could not give it up in order, they are told by one last batch. */
 void ngx_http_agents_engine_destroy(ngx_http_agents_engine_t *engine);
 
 /* The worker's id, as runs carry it in "owner". */

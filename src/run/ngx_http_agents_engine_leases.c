@@ -13,6 +13,9 @@
 #include "ngx_http_agents_engine_parts.h"
 
 
+/* Milliseconds that a worker's last batch may take. */
+#define NGX_HTTP_AGENTS_ABANDON       500
+
 /* Runs that one batch claims, sets free, or looks at. */
 #define NGX_HTTP_AGENTS_CLAIM_MAX     64
 #define NGX_HTTP_AGENTS_EXPIRE_MAX    256
@@ -404,4 +407,29 @@ ngx_http_agents_engine_release_done(ngx_http_agents_db_batch_t *batch,
     engine->tick.cancelable = 1;
 
     ngx_http_agents_db_batch_free(batch);
+}
+
+
+void
+ngx_http_agents_engine_abandon(ngx_http_agents_engine_t *engine)
+{
+    ngx_http_agents_db_batch_t  *batch;
+
+    batch = ngx_http_agents_db_batch(NGX_HTTP_AGENTS_DB_WRITE, NULL, NULL);
+    if (batch == NULL) {
+        return;
+    }
+
+    ngx_http_agents_leases_release(batch, engine->worker);
+
+    /* without the store the lease ends by itself */
+
+    if (ngx_http_agents_db_nginx_last(engine->conf.db, batch,
+                                      NGX_HTTP_AGENTS_ABANDON)
+        != NGX_HTTP_AGENTS_DB_OK)
+    {
+        ngx_log_error(NGX_LOG_NOTICE, engine->conf.log, 0,
+                      "agents runs of this worker are taken over when its "
+                      "lease has ended");
+    }
 }

@@ -78,5 +78,9 @@ void ngx_http_agents_engine_expire(ngx_http_agents_engine_t *engine);
 void ngx_http_agents_engine_strays(ngx_http_agents_engine_t *engine);
 void ngx_http_agents_engine_release(ngx_http_agents_engine_t *engine);
 
+/* In process exit: gives up what still bears the worker's id, and waits for it,
+ * but not for long: nginx kills workers that do not end. */
+void ngx_http_agents_engine_abandon(ngx_http_agents_engine_t *engine);
+
 
 #endif /* _NGX_HTTP_AGENTS_ENGINE_PARTS_H_INCLUDED_ */

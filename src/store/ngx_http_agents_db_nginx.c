@@ -231,6 +231,18 @@ ngx_http_agents_db_nginx_ready(ngx_http_agents_db_t *db)
 }
 
 
+ngx_http_agents_db_status_e
+ngx_http_agents_db_nginx_last(ngx_http_agents_db_t *db,
+    ngx_http_agents_db_batch_t *batch, ngx_msec_t msec)
+{
+    ngx_http_agents_db_nginx_t  *base;
+
+    base = (ngx_http_agents_db_nginx_t *) db;
+
+    return base->last(base, batch, msec);
+}
+
+
 void
 ngx_http_agents_db_nginx_close(ngx_http_agents_db_t *db)
 {

@@ -59,6 +59,15 @@ void ngx_http_agents_db_nginx_on_stop(ngx_http_agents_db_t *db,
 /* Whether a batch has a chance now: for health and for logs. */
 ngx_uint_t ngx_http_agents_db_nginx_ready(ngx_http_agents_db_t *db);
 
+/*
+ * In process exit, when the pool's threads have ended: one batch of writes, for
+ * which this process waits, up to "msec".  No callback is called, and the batch
+ * is not the caller's any more.  Its status.
+ */
+ngx_http_agents_db_status_e ngx_http_agents_db_nginx_last(
+    ngx_http_agents_db_t *db, ngx_http_agents_db_batch_t *batch,
+    ngx_msec_t msec);
+
 /* In process exit: closes what is open; batches in flight are dropped. */
 void ngx_http_agents_db_nginx_close(ngx_http_agents_db_t *db);
 

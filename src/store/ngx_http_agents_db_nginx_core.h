@@ -38,6 +38,9 @@ struct ngx_http_agents_db_nginx_s {
                                           ngx_http_agents_db_batch_t *batch);
     ngx_uint_t                      (*ready)(ngx_http_agents_db_nginx_t *base);
     void                            (*close)(ngx_http_agents_db_nginx_t *base);
+    ngx_http_agents_db_status_e     (*last)(ngx_http_agents_db_nginx_t *base,
+                                          ngx_http_agents_db_batch_t *batch,
+                                          ngx_msec_t msec);
     ngx_http_agents_tasks_t          *tasks;
     ngx_http_agents_metrics_t        *metrics;
     ngx_log_t                        *log;

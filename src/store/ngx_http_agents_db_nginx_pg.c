@@ -7,6 +7,7 @@
  */
 
 
+#include <poll.h>
 #include "ngx_http_agents_db_nginx_pg_core.h"
 #include "ngx_http_agents_migrations.h"
 
@@ -32,6 +33,11 @@ static ngx_uint_t ngx_http_agents_db_nginx_pg_ready(
     ngx_http_agents_db_nginx_t *base);
 static void ngx_http_agents_db_nginx_pg_close(
     ngx_http_agents_db_nginx_t *base);
+static ngx_http_agents_db_status_e ngx_http_agents_db_nginx_pg_last(
+    ngx_http_agents_db_nginx_t *base, ngx_http_agents_db_batch_t *batch,
+    ngx_msec_t msec);
+static ngx_int_t ngx_http_agents_db_nginx_pg_wait(ngx_http_agents_db_pg_t *pg,
+    ngx_msec_t until);
 
 
 ngx_http_agents_db_nginx_t *
@@ -51,6 +57,7 @@ ngx_http_agents_db_nginx_pg_open(const ngx_http_agents_db_spec_t *spec,
     store->base.submit = ngx_http_agents_db_nginx_pg_submit;
     store->base.ready = ngx_http_agents_db_nginx_pg_ready;
     store->base.close = ngx_http_agents_db_nginx_pg_close;
+    store->base.last = ngx_http_agents_db_nginx_pg_last;
 
     store->flush.handler = ngx_http_agents_db_nginx_pg_flush_handler;
     store->flush.data = store;
@@ -401,4 +408,98 @@ ngx_http_agents_db_nginx_pg_close(ngx_http_agents_db_nginx_t *base)
     free(store->conninfo);
     free(store->listen);
     ngx_free(store);
+}
+
+
+static ngx_http_agents_db_status_e
+ngx_http_agents_db_nginx_pg_last(ngx_http_agents_db_nginx_t *base,
+    ngx_http_agents_db_batch_t *batch, ngx_msec_t msec)
+{
+    ngx_uint_t                       i;
+    ngx_msec_t                       until;
+    ngx_http_agents_db_pg_t         *pg;
+    ngx_http_agents_db_batch_t      *done;
+    ngx_http_agents_db_status_e      status;
+    ngx_http_agents_db_nginx_pg_t   *store;
+
+    store = (ngx_http_agents_db_nginx_pg_t *) base;
+    pg = store->conns[NGX_HTTP_AGENTS_DB_NGINX_PG_READERS].pg;
+
+    for (i = NGX_HTTP_AGENTS_DB_NGINX_PG_READERS;
+         i < NGX_HTTP_AGENTS_DB_NGINX_PG_CONNS;
+         i++)
+    {
+        if (ngx_http_agents_db_pg_state(store->conns[i].pg)
+            == NGX_HTTP_AGENTS_DB_PG_READY
+            && (ngx_http_agents_db_pg_state(pg) != NGX_HTTP_AGENTS_DB_PG_READY
+                || ngx_http_agents_db_pg_load(store->conns[i].pg)
+                   < ngx_http_agents_db_pg_load(pg)))
+        {
+            pg = store->conns[i].pg;
+        }
+    }
+
+    ngx_time_update();
+    until = ngx_current_msec + msec;
+
+    ngx_http_agents_db_pg_submit(pg, batch, ngx_current_msec);
+    ngx_http_agents_db_pg_flush(pg, ngx_current_msec);
+
+    do {
+        while ((done = ngx_http_agents_db_pg_next(pg)) != NULL) {
+            status = ngx_http_agents_db_status(done);
+            ngx_http_agents_db_batch_free(done);
+
+            if (done == batch) {
+                return status;
+            }
+        }
+
+    } while (ngx_http_agents_db_nginx_pg_wait(pg, until) == NGX_OK);
+
+    /* it goes with the connection */
+
+    return NGX_HTTP_AGENTS_DB_UNKNOWN;
+}
+
+
+static ngx_int_t
+ngx_http_agents_db_nginx_pg_wait(ngx_http_agents_db_pg_t *pg, ngx_msec_t until)
+{
+    int             n;
+    unsigned        events;
+    struct pollfd   pfd;
+    ngx_msec_int_t  left;
+
+    ngx_time_update();
+
+    left = (ngx_msec_int_t) (until - ngx_current_msec);
+    events = ngx_http_agents_db_pg_events(pg);
+
+    pfd.fd = ngx_http_agents_db_pg_fd(pg);
+    pfd.events = ((events & NGX_HTTP_AGENTS_DB_PG_READ) ? POLLIN : 0)
+                 | ((events & NGX_HTTP_AGENTS_DB_PG_WRITE) ? POLLOUT : 0);
+
+    if (left <= 0 || pfd.fd == -1) {
+        return NGX_DECLINED;
+    }
+
+    n = poll(&pfd, 1, (int) left);
+
+    if (n == -1 && ngx_errno == NGX_EINTR) {
+        return NGX_OK;
+    }
+
+    if (n <= 0) {
+        return NGX_DECLINED;
+    }
+
+    ngx_time_update();
+
+    events = ((pfd.revents & POLLOUT) ? NGX_HTTP_AGENTS_DB_PG_WRITE : 0)
+             | ((pfd.revents & ~POLLOUT) ? NGX_HTTP_AGENTS_DB_PG_READ : 0);
+
+    ngx_http_agents_db_pg_io(pg, events, ngx_current_msec);
+
+    return NGX_OK;
 }

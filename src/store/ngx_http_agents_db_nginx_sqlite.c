@@ -98,6 +98,9 @@ static ngx_uint_t ngx_http_agents_db_nginx_sqlite_ready(
     ngx_http_agents_db_nginx_t *base);
 static void ngx_http_agents_db_nginx_sqlite_close(
     ngx_http_agents_db_nginx_t *base);
+static ngx_http_agents_db_status_e ngx_http_agents_db_nginx_sqlite_last(
+    ngx_http_agents_db_nginx_t *base, ngx_http_agents_db_batch_t *batch,
+    ngx_msec_t msec);
 
 
 ngx_http_agents_db_nginx_t *
@@ -124,6 +127,7 @@ ngx_http_agents_db_nginx_sqlite_open(const ngx_http_agents_db_spec_t *spec,
     store->base.submit = ngx_http_agents_db_nginx_sqlite_submit;
     store->base.ready = ngx_http_agents_db_nginx_sqlite_ready;
     store->base.close = ngx_http_agents_db_nginx_sqlite_close;
+    store->base.last = ngx_http_agents_db_nginx_sqlite_last;
 
     store->writer.store = store;
     store->writer.task.work = ngx_http_agents_db_nginx_sqlite_write_work;
@@ -582,4 +586,30 @@ ngx_http_agents_db_nginx_sqlite_close(ngx_http_agents_db_nginx_t *base)
 
     free(store->path);
     ngx_free(store);
+}
+
+
+/* The writer is idle: the thread that it worked in is no more. */
+
+static ngx_http_agents_db_status_e
+ngx_http_agents_db_nginx_sqlite_last(ngx_http_agents_db_nginx_t *base,
+    ngx_http_agents_db_batch_t *batch, ngx_msec_t msec)
+{
+    ngx_http_agents_db_status_e         status;
+    ngx_http_agents_db_nginx_sqlite_t  *store;
+
+    store = (ngx_http_agents_db_nginx_sqlite_t *) base;
+
+    status = NGX_HTTP_AGENTS_DB_UNAVAILABLE;
+
+    if (store->state == NGX_HTTP_AGENTS_DB_NGINX_SQLITE_OPEN) {
+        ngx_http_agents_db_sqlite_patience(store->writer.conn, (long) msec);
+        ngx_http_agents_db_sqlite_write(store->writer.conn, batch);
+
+        status = ngx_http_agents_db_status(batch);
+    }
+
+    ngx_http_agents_db_batch_free(batch);
+
+    return status;
 }

@@ -40,6 +40,10 @@ ngx_http_agents_db_sqlite_t *ngx_http_agents_db_sqlite_open(const char *path,
 
 void ngx_http_agents_db_sqlite_close(ngx_http_agents_db_sqlite_t *conn);
 
+/* How long it waits for locks from now on, in milliseconds. */
+void ngx_http_agents_db_sqlite_patience(ngx_http_agents_db_sqlite_t *conn,
+    long msec);
+
 /*
  * Runs a batch of reads in one transaction.  An INLINE connection that would
  * have to wait answers DB_UNAVAILABLE: the batch may be read again (after

@@ -28,6 +28,7 @@ struct ngx_http_agents_db_sqlite_s {
     size_t                                 n;
     size_t                                 size;
     struct timespec                        since;   /* a wait's beginning */
+    long                                   patience;    /* for it, in ms */
     unsigned                               broken:1;
     char                                   why[256];    /* it is */
 };

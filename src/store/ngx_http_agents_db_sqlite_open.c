@@ -97,6 +97,7 @@ ngx_http_agents_db_sqlite_open(const char *path,
     }
 
     conn->mode = mode;
+    conn->patience = NGX_HTTP_AGENTS_DB_SQLITE_PATIENCE;
 
     rc = sqlite3_open_v2(path, &conn->db, flags, NULL);
 
@@ -203,6 +204,14 @@ ngx_http_agents_db_sqlite_close(ngx_http_agents_db_sqlite_t *conn)
     free(conn->prepared);
     sqlite3_close(conn->db);
     free(conn);
+}
+
+
+void
+ngx_http_agents_db_sqlite_patience(ngx_http_agents_db_sqlite_t *conn,
+    long msec)
+{
+    conn->patience = msec;
 }
 
 
@@ -390,7 +399,7 @@ ngx_http_agents_db_sqlite_busy(void *data, int n)
     ms = (now.tv_sec - conn->since.tv_sec) * 1000
          + (now.tv_nsec - conn->since.tv_nsec) / 1000000;
 
-    if (ms >= NGX_HTTP_AGENTS_DB_SQLITE_PATIENCE) {
+    if (ms >= conn->patience) {
         return 0;
     }
 

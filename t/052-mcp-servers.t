@@ -121,8 +121,11 @@ sub play {
     my ($names, @calls) = @_;
     my $c = $t->conversation(mcp_servers => [ map { server($_) } @$names ]);
     $t->mock->forget;
+    # none of them minds that
+    my %trace = (traceparent => '00-4bf92f3577b34da6a3ce929d0e0e4736-'
+                                . '00f067aa0ba902b7-01', tracestate => 'a=1');
     my $run = $t->finished($t->run($c, script({ tools => \@calls },
-                                              { text => 'done' })), 60);
+        { text => 'done' }), as => { headers => \%trace }), 60);
     is $run->{status}, 'completed', 'completed' or diag explain $run->{error};
     my ($prompt) = grep { $_->{path} =~ /completions/ }
                    @{$t->mock->requests};

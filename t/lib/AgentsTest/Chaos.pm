@@ -52,9 +52,8 @@ my %FAULTS = (
 my %MAY = (
     AgentLoopCancelled          => qr/^cancel$/,
     AgentLoopAbandoned          => qr/^(?:kill|stop)_(?:worker|node)$/,
-    AgentLoopMcpDiscoveryFailed => qr/^(?:few_files|little_memory)$/,
-    AgentLoopInferenceFailed    => qr/^(?:few_files|little_memory)$/,
-    AgentLoopInternal           => qr/^(?:few_files|little_memory)$/,
+    AgentLoopMcpDiscoveryFailed => qr/^little_memory$/,
+    AgentLoopInternal           => qr/^little_memory$/,
 );
 
 

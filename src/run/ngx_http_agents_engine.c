@@ -82,7 +82,7 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
     engine->cancel.log = conf->log;
 
     engine->renew_at = ngx_current_msec;
-    engine->claim_at = ngx_current_msec + NGX_HTTP_AGENTS_CLAIM_EVERY;
+    engine->claim_at = ngx_current_msec;
     engine->expire_at = ngx_current_msec + NGX_HTTP_AGENTS_EXPIRE_EVERY;
     engine->stops_at = ngx_current_msec + NGX_HTTP_AGENTS_STOPS_EVERY;
     engine->strays_at = ngx_current_msec + NGX_HTTP_AGENTS_STRAYS_EVERY;
@@ -212,6 +212,7 @@ ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,
     engine->active--;
 
     ngx_http_agents_engine_unlist(engine, run);
+    ngx_http_agents_engine_cleared(engine, run);
 
     if (run->to_cancel) {
         ngx_queue_remove(&run->cancelling);
@@ -219,6 +220,33 @@ ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,
 
     ngx_http_agents_slots_add(engine->conf.slots, NGX_HTTP_AGENTS_GAUGE_RUNS,
                               -1);
+}
+
+
+void
+ngx_http_agents_engine_suspect(ngx_http_agents_engine_t *engine,
+    const char *id)
+{
+    ngx_http_agents_run_t  *run;
+
+    run = ngx_http_agents_engine_find(engine, id);
+
+    if (run != NULL && !run->suspect) {
+        run->suspect = 1;
+        engine->suspects++;
+        engine->suspect_until = ngx_current_msec + NGX_HTTP_AGENTS_SUSPECT_FOR;
+    }
+}
+
+
+void
+ngx_http_agents_engine_cleared(ngx_http_agents_engine_t *engine,
+    ngx_http_agents_run_t *run)
+{
+    if (run->suspect) {
+        run->suspect = 0;
+        engine->suspects--;
+    }
 }
 
 

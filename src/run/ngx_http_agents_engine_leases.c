@@ -111,7 +111,7 @@ ngx_http_agents_engine_late(ngx_http_agents_engine_t *engine)
 void
 ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
 {
-    ngx_uint_t                        i;
+    ngx_uint_t                        i, suspect;
     ngx_http_agents_settings_t      **apis;
     ngx_http_agents_db_batch_t       *batch;
     ngx_http_agents_engine_claim_t   *claim;
@@ -126,6 +126,8 @@ ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
     }
 
     apis = engine->conf.apis->elts;
+
+    engine->turn++;
 
     for (i = 0; i < engine->conf.apis->nelts; i++) {
 
@@ -146,8 +148,12 @@ ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
             return;
         }
 
+        suspect = (i == engine->turn % engine->conf.apis->nelts)
+                  && (engine->suspects == 0
+                      || ngx_http_agents_engine_due(engine->suspect_until));
+
         ngx_http_agents_leases_claim(batch, engine->worker,
-                                     (char *) apis[i]->name.data,
+                                     (char *) apis[i]->name.data, suspect,
                                      NGX_HTTP_AGENTS_CLAIM_MAX);
 
         engine->claims++;
@@ -201,6 +207,10 @@ ngx_http_agents_engine_claim_done(ngx_http_agents_db_batch_t *batch,
                       "taking over the agents run %s", key.id);
 
         ngx_http_agents_engine_start(engine, claim->settings, &key);
+
+        if (row.takeovers == NGX_HTTP_AGENTS_TAKEOVERS_MAX - 1) {
+            ngx_http_agents_engine_suspect(engine, key.id);
+        }
     }
 
     if (n != 0) {

@@ -17,6 +17,7 @@
 /* In milliseconds. */
 #define NGX_HTTP_AGENTS_TICK          250   /* how soon a quit is seen */
 #define NGX_HTTP_AGENTS_CLAIM_EVERY   500
+#define NGX_HTTP_AGENTS_SUSPECT_FOR   10000 /* then another may be taken */
 #define NGX_HTTP_AGENTS_EXPIRE_EVERY  4000
 #define NGX_HTTP_AGENTS_EXPIRE_AFTER  6000  /* the store, or we, were away */
 #define NGX_HTTP_AGENTS_STOPS_EVERY   500
@@ -35,6 +36,9 @@ struct ngx_http_agents_engine_s {
     ngx_uint_t                     active;
     ngx_uint_t                     ntitles;
     ngx_uint_t                     claims;      /* batches on their way */
+    ngx_uint_t                     suspects;    /* runs, without a step yet */
+    ngx_uint_t                     turn;        /* of the APIs: whose suspects
+                                                   are looked for */
     char                           stray[NGX_HTTP_AGENTS_UUID_LEN + 1];
                                                 /* where the look for strays
                                                    is; "": at its start */
@@ -47,6 +51,7 @@ struct ngx_http_agents_engine_s {
     ngx_msec_t                     renew_at;    /* by ngx_current_msec */
     ngx_msec_t                     renew_since; /* the last was sent */
     ngx_msec_t                     claim_at;
+    ngx_msec_t                     suspect_until;
     ngx_msec_t                     expire_at;
     ngx_msec_t                     stops_at;
     ngx_msec_t                     strays_at;
@@ -64,6 +69,10 @@ struct ngx_http_agents_engine_s {
 
 
 ngx_uint_t ngx_http_agents_engine_due(ngx_msec_t at);
+
+/* A run that may have brought two workers down was claimed; it may be gone. */
+void ngx_http_agents_engine_suspect(ngx_http_agents_engine_t *engine,
+    const char *id);
 
 /*
  * This worker could not renew in time.  If that was the store, neither could

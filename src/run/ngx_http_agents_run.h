@@ -145,6 +145,7 @@ struct ngx_http_agents_run_s {
     unsigned                           to_cancel:1; /* in the engine's line */
     unsigned                           cancelled:1; /* while it was loading */
     unsigned                           starved:1;   /* no memory to think */
+    unsigned                           suspect:1;   /* the engine counts it */
 };
 
 
@@ -282,6 +283,9 @@ void ngx_http_agents_engine_title_leave(ngx_http_agents_engine_t *engine,
     ngx_queue_t *title);
 void ngx_http_agents_engine_stray(ngx_http_agents_engine_t *engine);
 void ngx_http_agents_engine_join(ngx_http_agents_engine_t *engine,
+    ngx_http_agents_run_t *run);
+/* It is no suspect, or no longer. */
+void ngx_http_agents_engine_cleared(ngx_http_agents_engine_t *engine,
     ngx_http_agents_run_t *run);
 void ngx_http_agents_engine_leave(ngx_http_agents_engine_t *engine,
     ngx_http_agents_run_t *run);

@@ -117,6 +117,7 @@ ngx_http_agents_run_written(ngx_http_agents_run_t *run,
         run->backoff = 0;
 
         if (guarded) {
+            ngx_http_agents_engine_cleared(run->engine, run);
             ngx_http_agents_wake_run(
                         ngx_http_agents_engine_conf(run->engine)->wake,
                         run->key.id);

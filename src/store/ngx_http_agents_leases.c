@@ -63,7 +63,8 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_leases_owned_query = {
 /*
  * Where the oldest run would be taken over for the second time since its last
  * step, it is taken alone: it may be what brings workers down, and no other
- * run should be counted with it.
+ * run should be counted with it.  So a worker that has such a one takes no
+ * second.
  *
  * No worker takes more than its share of what is there, and a little more: the
  * others are about to look, too.
@@ -89,7 +90,8 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_leases_claim_query = {
     " picked AS MATERIALIZED"
     " (SELECT company_id, user_id, id FROM agents_runs"
     " WHERE api = {api} AND owner IS NULL AND finished_at IS NULL"
-    " AND CASE WHEN (SELECT takeovers FROM oldest) = 1"
+    " AND CASE WHEN {suspect:int} = 1"
+    " AND (SELECT takeovers FROM oldest) = 1"
     " THEN id = (SELECT id FROM oldest) ELSE takeovers <> 1 END"
     " ORDER BY created_at, id"
     " LIMIT (SELECT CASE WHEN n < {limit:int} THEN n ELSE {limit:int} END"
@@ -216,11 +218,12 @@ ngx_http_agents_leases_owned(ngx_http_agents_db_batch_t *batch,
 
 void
 ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
-    const char *worker, const char *api, int64_t limit)
+    const char *worker, const char *api, int suspect, int64_t limit)
 {
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_claim_query);
     ngx_http_agents_db_cstr(batch, "worker", worker);
     ngx_http_agents_db_cstr(batch, "api", api);
+    ngx_http_agents_db_int(batch, "suspect", suspect);
     ngx_http_agents_db_int(batch, "limit", limit);
 }
 

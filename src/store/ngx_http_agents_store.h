@@ -409,11 +409,12 @@ void ngx_http_agents_leases_owned(ngx_http_agents_db_batch_t *batch,
  * UPDATE ... RETURNING: up to "limit" runs of "api" that no one owns become
  * this worker's, with a new epoch and one more takeover, the oldest first; of
  * many no more than its share, by the number of live workers, and four.
- * If the oldest has been taken over once since its last step, it comes alone;
- * the others come with the next claim.
+ * If the oldest has been taken over once since its last step, it is suspect: it
+ * comes alone, or, without "suspect", does not; the others come with the next
+ * claim.
  */
 void ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
-    const char *worker, const char *api, int64_t limit);
+    const char *worker, const char *api, int suspect, int64_t limit);
 
 /*
  * Three statements: runs whose owner has no live lease lose it (at most

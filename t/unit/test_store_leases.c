@@ -14,7 +14,7 @@ static size_t
 claim_runs(const char *who, int64_t limit, ngx_http_agents_claim_t *claim)
 {
     begin(WRITE);
-    ngx_http_agents_leases_claim(b, who, api, limit);
+    ngx_http_agents_leases_claim(b, who, api, 1, limit);
 
     if (end() != 0) {
         return 1000;
@@ -146,16 +146,21 @@ test_leases(void)
     expire();
     renew(second, 60000);
 
+    begin(WRITE);
+    ngx_http_agents_leases_claim(b, third, api, 0, 10);
+    unit(end() == 0 && ngx_http_agents_db_rows(b, 0) == 1,
+         "who has a suspect takes no other");
+    ngx_http_agents_leases_read(b, 0, 0, &claim);
+    unit(strcmp(claim.id.data, id[2]) == 0 && claim.takeovers == 3,
+         "but one that comes for the third time");
+    k = key(id[2], conv[2], claim.epoch);
+
     unit(claim_runs(third, 10, &claim) == 1
          && strcmp(claim.id.data, id[0]) == 0 && claim.takeovers == 2,
          "the oldest is taken alone");
     unit(claim_runs(third, 10, &claim) == 1
          && strcmp(claim.id.data, id[1]) == 0, "then the next");
-    unit(claim_runs(third, 10, &claim) == 1
-         && strcmp(claim.id.data, id[2]) == 0 && claim.takeovers == 3,
-         "and the one that comes for the third time");
 
-    k = key(id[2], conv[2], claim.epoch);
     begin(WRITE);
     add_step(&k, 1);
     unit(end() == 0 && ngx_http_agents_db_changes(b, 0) == 1, "it steps");

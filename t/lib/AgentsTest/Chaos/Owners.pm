@@ -8,6 +8,7 @@ package AgentsTest::Chaos::Owners;
 #     my $owners = AgentsTest::Chaos::Owners->new($t, lease => 3);
 #     $owners->gone($pid);
 #     $owners->back($pid);
+#     $owners->weak($pid, $since);
 #     $owners->store_away($since);
 #     my $times = $owners->times(@nodes);
 #
@@ -75,7 +76,8 @@ SQL
 
 sub new {
     my ($class, $t, %o) = @_;
-    my $self = bless { t => $t, away => {}, store_away => [], %o }, $class;
+    my $self = bless { t => $t, away => {}, weak => {}, store_away => [],
+                       %o }, $class;
     $t->sql($TRIGGERS{$t->{postgres} ? 'postgres' : 'sqlite'});
     $self->watch;
     return $self;
@@ -95,6 +97,14 @@ sub back {
     my ($self, $pid) = @_;
     my $away = $self->{away}{$pid} || [];
     $away->[-1][1] = time if @$away && $away->[-1][1] == $FOREVER;
+    return;
+}
+
+
+# It could hardly do its work since then.
+sub weak {
+    my ($self, $pid, $since) = @_;
+    push @{$self->{weak}{$pid}}, [ $since, time ];
     return;
 }
 
@@ -244,7 +254,8 @@ sub witness {
         next if $self->{born}{$pid} > $from
                 || ($self->{left}{$pid} || $FOREVER) < $to;
         return 1 unless grep { $_->[0] < $to && $_->[1] > $from }
-                        @{$self->{away}{$pid} || []};
+                        map { @{$_ || []} }
+                        @{$self->{away}}{$pid}, @{$self->{weak}}{$pid};
     }
     return 0;
 }

@@ -25,7 +25,8 @@ for my $m (AgentsTest->matrix(1, 2)) {
         provider => 'retries 2; timeout 30s;',
         plane => "model plain provider=scripted id=plain max_tokens=32000 "
                  . 'no_native_format;',
-        server => "listen 127.0.0.1:$slow sndbuf=32k;",
+        server => "listen 127.0.0.1:$slow sndbuf=32k;\n"
+                  . 'location = /metrics { agents_metrics; }',
         model => { title => 'A Title', delay => 0.4 })->start;
     $t->allow(qr/exited on signal 9/);
     again();
@@ -95,6 +96,14 @@ sub after_pending {
 }
 
 
+# A turn that has grown counts once.
+sub grown {
+    my ($line) = @_;
+    $line =~ s/(turn:\d+)(?: \1)+/$1/g;
+    return after_pending($line);
+}
+
+
 sub in_hand {
     my ($n) = @_;
     return $t->wait_for(5, sub {
@@ -141,7 +150,8 @@ sub decoded {
 
 
 sub follow {
-    my @entries = ({ text => 'Let me see: ', tools => $TOOLS, pace => 0.03 },
+    my @tools = ($TOOLS->[0], [ 'mcp-slow', { seconds => 1 } ]);
+    my @entries = ({ text => 'Let me see: ', tools => \@tools, pace => 0.03 },
                    { text => 'It is five, more or less.', pace => 0.02 });
     my ($run, $c) = start(script(@entries), mcp => '');
     my @followed = map { events($_, $run) } $one, $two;
@@ -207,7 +217,7 @@ sub resume {
                                pace => 0.02 },
                              { text => 'the end' }), mcp => '');
     my @events = events($two, $run)->all;
-    is after_pending(line(@events)), 'delta:0 turn:0 turn:1 turn:1 delta:2 '
+    is grown(line(@events)), 'delta:0 turn:0 turn:1 delta:2 '
         . 'turn:2 turn:3 delta:4 turn:4 run:completed end:completed', 'whole';
 
     for my $i (grep { defined $events[$_]{id} } 0 .. $#events) {
@@ -238,8 +248,8 @@ sub resume {
     }
     told_right(@pieces);
     @pieces = grep { $_->{event} !~ /delta|reset/ } @pieces;
-    is after_pending(line(@pieces)),
-       'turn:0 turn:1 turn:1 turn:2 run:completed end:completed',
+    is grown(line(@pieces)),
+       'turn:0 turn:1 turn:2 run:completed end:completed',
        'in pieces: nothing is lost, nothing twice';
     return;
 }
@@ -334,6 +344,9 @@ sub whose {
     ok $t->wait_for(5, sub {
         $t->access_log =~ m{GET /agents/runs/$run->{id}/events HTTP/1.1" 200};
     }), 'which is logged';
+    like $t->get('/metrics')->{content}, qr{^agents_requests_total\{
+        route="/agents/runs/\{id\}/events",method="GET",status="404"}mx,
+         'and counted by its route';
     return;
 }
 
@@ -509,9 +522,9 @@ sub many {
 
 # It loses deltas and nothing else; nobody waits for it.
 sub slow {
-    my $text = '0123456789' x 20_000;
-    my ($run, $c) = start(script({ text => '0123456789', repeat => 20_000,
-        pieces => 200, pace => 0.002, tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
+    my $text = '0123456789' x 30_000;
+    my ($run, $c) = start(script({ text => '0123456789', repeat => 30_000,
+        pieces => 300, pace => 0.002, tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
         { text => 'short' }), mcp => '');
     my @stuck = map { AgentsTest::Events->new($t, $run, rcvbuf => 32768,
         socket => IO::Socket::INET->new(PeerAddr => "127.0.0.1:$slow")) }
@@ -579,9 +592,7 @@ sub node {
     my $there = AgentsTest::Events->new($other, $run);
     my @there = $there->all;
     my @here = $here->all;
-    my $line = line(@there);
-    $line =~ s/turn:1 turn:1/turn:1/;
-    is after_pending($line),
+    is grown(line(@there)),
        'turn:0 turn:1 turn:2 run:completed end:completed', 'each turn';
     cmp_ok $there[-1]{at} - $here[-1]{at}, '<', 2, 'soon';
 
@@ -671,13 +682,19 @@ sub killed {
     my $follow = events($two, $run);
     my @events = $follow->until('delta');
     push @events, $follow->until('delta');
+    my $stays = $two;
     kill 'KILL', $one;
-    delete $t->{http_client};
+    again();
+    my ($new) = grep { $_ != $stays } $via->pids;
+    my $late = events($new, $run);
     push @events, $follow->all(40);
     is after_pending(line(@events)),
        'delta:0 reset:0 delta:0 turn:0 run:completed end:completed',
        'a takeover';
     is told_right(@events), 1, 'told anew';
-    again();
+    @events = $late->all;
+    is after_pending(line(@events)),
+       'delta:0 turn:0 run:completed end:completed', 'by the new worker';
+    is told_right(@events), 1, 'the same';
     return;
 }

@@ -69,9 +69,11 @@ ngx_http_agents_events_turns(const ngx_http_agents_db_batch_t *batch,
         return complete;
     }
 
-    /* the client's id tells of turns that the run has not */
+    /* the client's id tells of turns that the run has not; deltas of those that
+     * it seemed to have were not kept */
 
     ngx_memzero(&ev->sent, sizeof(ngx_http_agents_events_id_t));
+    ev->mute_talk = ev->listener.talk;
 
     return 0;
 }

@@ -554,7 +554,8 @@ ngx_http_agents_deltas_take(ngx_http_agents_deltas_listener_t *listener,
 }
 
 
-/* Whether a piece is for this listener; a new talk begins with its first. */
+/* Whether a piece is for this listener.  A new talk begins with its first one;
+ * who hears of it later has it told again. */
 
 static ngx_uint_t
 ngx_http_agents_deltas_in_turn(ngx_http_agents_deltas_listener_t *listener,
@@ -578,11 +579,23 @@ ngx_http_agents_deltas_in_turn(ngx_http_agents_deltas_listener_t *listener,
         return 0;
     }
 
-    if (event->talk != listener->talk) {
-        listener->talk = event->talk;
-        listener->at = 0;
-        listener->missed = 0;
+    if (event->talk == listener->talk) {
+        return 1;
     }
+
+    if (event->at != 0) {
+
+        /* whoever carries the run now had not been asked yet */
+
+        listener->late = 1;
+        ngx_http_agents_deltas_seek(listener->deltas, listener);
+
+        return 0;
+    }
+
+    listener->talk = event->talk;
+    listener->at = 0;
+    listener->missed = 0;
 
     return 1;
 }

@@ -63,7 +63,7 @@ sub removal {
     my ($all) = $one->sql('SELECT count(*) FROM agents_conversations');
 
     # both nodes have it from the same moment on
-    $one->{http} = 'agents_retention 30s;';
+    $one->{http} = 'agents_retention 5m;';
     my $two = AgentsTest->new(store => $one->store, workers => $m->{workers},
         mock => $one->mock, tokens => $one->{tokens}, server => $metrics,
         postgres => $one->{postgres}, http => $one->{http})->start;

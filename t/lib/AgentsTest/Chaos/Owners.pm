@@ -17,7 +17,8 @@ package AgentsTest::Chaos::Owners;
 #     takeovers     from a worker's death, or stop, to the claim by another
 #     handovers     from the moment that a worker gave a run up to the claim
 #     late, slow    of these, those beyond their bound: see bound()
-#     unwitnessed   takeovers at a time when no worker lived for long enough
+#     unwitnessed   beyond their bound at a time when no worker lived for long
+#                   enough, or, of handovers, when any was killed or stopped
 #     lost          runs taken off a worker that nothing was done to
 #     halted        the longest time that the machine stood still
 
@@ -214,8 +215,9 @@ sub claimed {
     if ($given && !$gone) {
         my $took = $at - $left;
         push @{$times->{handovers}}, $took;
-        push @{$times->{slow}}, $took
-            if $self->bound($HANDOVER, $left, $at) < $took;
+        return if $took < $self->bound($HANDOVER, $left, $at);
+        return $times->{unwitnessed}++ if $self->disturbed($left, $at);
+        push @{$times->{slow}}, $took;
         return;
     }
 
@@ -242,6 +244,16 @@ sub bound {
                @{$self->{store_away}};
     return $seconds + $halted + sum0(@away)
            + (@away || $longest > $self->{lease} / 3 ? 6 : 0);
+}
+
+
+# Whether any worker was killed, or stood still, meanwhile, who may have been
+# the one to claim, or have had the lock of SQLite.
+sub disturbed {
+    my ($self, $from, $to) = @_;
+    return scalar grep {
+        $_->[0] < $to && ($_->[1] == $FOREVER ? $_->[0] : $_->[1]) > $from - 1
+    } map { @$_ } values %{$self->{away}}, values %{$self->{weak}};
 }
 
 

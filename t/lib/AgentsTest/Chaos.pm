@@ -51,7 +51,7 @@ my %FAULTS = (
 # What a run may end as, other than completed, and due to which faults.
 my %MAY = (
     AgentLoopCancelled          => qr/^cancel$/,
-    AgentLoopAbandoned          => qr/^(?:kill|stop)_(?:worker|node)$/,
+    AgentLoopAbandoned          => qr/^(?:kill|stop)_worker$/,
     AgentLoopMcpDiscoveryFailed => qr/^little_memory$/,
     AgentLoopInternal           => qr/^little_memory$/,
 );

@@ -490,7 +490,10 @@ sub names {
     }
     my $done = $t->finished($run);
     is line(events($one, $done)->all),
-       'name turn:0 run:completed end:completed', 'of one that has ended';
+       'turn:0 run:completed end:completed', 'none of one that has ended';
+    is line(events($one, $done, last => '2.0.0.0.' . substr $run->{id}, -12)
+            ->all), 'name turn:0 run:completed end:completed',
+       'but for who has not heard of it';
 
     ($run) = start('named from the start');
     is after_pending(line(events($two, $run)->all)),

@@ -47,6 +47,8 @@ static ngx_int_t ngx_http_agents_api_events_begin(ngx_http_request_t *r,
     ngx_http_agents_events_t *ev);
 static void ngx_http_agents_api_events_resume(ngx_http_request_t *r,
     const ngx_http_agents_run_record_t *run, ngx_http_agents_events_t *ev);
+static void ngx_http_agents_api_events_restart(
+    const ngx_http_agents_run_record_t *run, ngx_http_agents_events_t *ev);
 static ngx_str_t *ngx_http_agents_api_events_last_id(ngx_http_request_t *r);
 static ngx_int_t ngx_http_agents_api_events_again(ngx_http_request_t *r,
     ngx_http_agents_db_batch_t *batch, void *data);
@@ -361,26 +363,38 @@ ngx_http_agents_api_events_resume(ngx_http_request_t *r,
 
     value = ngx_http_agents_api_events_last_id(r);
 
-    if (value == NULL) {
-        return;
-    }
-
-    if (ngx_http_agents_events_id_read(&ev->sent, (char *) value->data,
-                                       value->len, ev->waiter.id)
-        != 0)
+    if (value != NULL
+        && ngx_http_agents_events_id_read(&ev->sent, (char *) value->data,
+                                          value->len, ev->waiter.id)
+           == 0
+        && ev->sent.name_rev <= run->name_rev
+        && (ev->terminal
+            || ev->sent.status <= ngx_http_agents_api_events_status(run)))
     {
+        ev->resumed = 1;
         return;
     }
 
-    if (ev->sent.name_rev > run->name_rev
-        || (!ev->terminal
-            && ev->sent.status > ngx_http_agents_api_events_status(run)))
-    {
-        ngx_memzero(&ev->sent, sizeof(ngx_http_agents_events_id_t));
-        return;
+    ngx_http_agents_api_events_restart(run, ev);
+}
+
+
+/*
+ * From the beginning.  A run that has ended is shown without a name: that is no
+ * news of it.  Deltas of turns that the client seemed to have were not kept.
+ */
+
+static void
+ngx_http_agents_api_events_restart(const ngx_http_agents_run_record_t *run,
+    ngx_http_agents_events_t *ev)
+{
+    ngx_memzero(&ev->sent, sizeof(ngx_http_agents_events_id_t));
+
+    if (ev->terminal) {
+        ev->sent.name_rev = run->name_rev;
     }
 
-    ev->resumed = 1;
+    ev->mute_talk = ev->listener.talk;
 }
 
 
@@ -458,6 +472,7 @@ ngx_http_agents_api_events_take(const ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_events_t *ev)
 {
     int64_t                        status;
+    ngx_int_t                      rc;
     ngx_uint_t                     complete;
     ngx_http_agents_run_record_t   run;
 
@@ -467,6 +482,18 @@ ngx_http_agents_api_events_take(const ngx_http_agents_db_batch_t *batch,
 
     if (ev->listener.deltas != NULL) {
         ngx_http_agents_deltas_look(ev->listener.deltas);
+    }
+
+    rc = ngx_http_agents_events_turns_check(batch, ev);
+
+    if (rc != NGX_OK) {
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_agents_api_events_restart(&run, ev);
+        }
+
+        ev->due = 1;
+        return;
     }
 
     status = ngx_http_agents_api_events_status(&run);

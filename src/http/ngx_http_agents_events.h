@@ -81,8 +81,14 @@ void ngx_http_agents_events_write_turn(ngx_http_agents_events_t *ev,
     size_t n);
 
 
-/* turns: those of a list of messages, statement 0, which are new or have grown
- * are written; 0: there may be more of them */
+/*
+ * turns: of a list of messages, statement 0.  check: whether the turns that the
+ * client's id tells of are there: NGX_OK, NGX_DECLINED, or NGX_AGAIN where more
+ * is to be read for that.  Those which are new or have grown are written; 0:
+ * there may be more of them.
+ */
+ngx_int_t ngx_http_agents_events_turns_check(
+    const ngx_http_agents_db_batch_t *batch, ngx_http_agents_events_t *ev);
 ngx_uint_t ngx_http_agents_events_turns(
     const ngx_http_agents_db_batch_t *batch, ngx_http_agents_events_t *ev);
 

@@ -11,6 +11,9 @@
 #include "ngx_http_agents_events.h"
 
 
+static void ngx_http_agents_events_turns_more(ngx_http_agents_events_t *ev);
+static size_t ngx_http_agents_events_turns_parts(
+    const ngx_http_agents_db_batch_t *batch, size_t i, size_t n);
 static size_t ngx_http_agents_events_turns_rows(
     const ngx_http_agents_db_batch_t *batch, ngx_http_agents_events_t *ev,
     ngx_uint_t *complete);
@@ -19,63 +22,102 @@ static void ngx_http_agents_events_turns_send(
     ngx_http_agents_events_t *ev);
 
 
+ngx_int_t
+ngx_http_agents_events_turns_check(const ngx_http_agents_db_batch_t *batch,
+    ngx_http_agents_events_t *ev)
+{
+    size_t                     k, n;
+    ngx_uint_t                 complete;
+    ngx_http_agents_message_t  first;
+
+    if (ev->checked || ev->sent.turns == 0) {
+        ev->checked = 1;
+        return NGX_OK;
+    }
+
+    n = ngx_http_agents_events_turns_rows(batch, ev, &complete);
+
+    if (n == 0 && !complete) {
+        ngx_http_agents_events_turns_more(ev);
+        return NGX_AGAIN;
+    }
+
+    if (n == 0) {
+        return NGX_DECLINED;
+    }
+
+    k = ngx_http_agents_events_turns_parts(batch, 0, n);
+    ngx_http_agents_messages_read(batch, 0, 0, &first);
+
+    if (first.turn_index + 1 != ev->sent.turns
+        || (int64_t) k < ev->sent.parts)
+    {
+        return NGX_DECLINED;
+    }
+
+    ev->checked = 1;
+
+    return NGX_OK;
+}
+
+
 ngx_uint_t
 ngx_http_agents_events_turns(const ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_events_t *ev)
 {
     size_t                       i, k, n;
     ngx_uint_t                   complete;
-    ngx_http_agents_message_t    first, part;
     ngx_http_agents_events_id_t  before;
 
     before = ev->sent;
 
     n = ngx_http_agents_events_turns_rows(batch, ev, &complete);
 
-    for (i = 0; i < n; i = k) {
-        ngx_http_agents_messages_read(batch, 0, i, &first);
-
-        for (k = i + 1; k < n; k++) {
-            ngx_http_agents_messages_read(batch, 0, k, &part);
-
-            if (part.sequence_no != first.sequence_no) {
-                break;
-            }
-        }
-
-        if (!ev->checked && ev->sent.turns != 0
-            && (first.turn_index + 1 != ev->sent.turns
-                || (int64_t) (k - i) < ev->sent.parts))
-        {
-            break;
-        }
-
-        ev->checked = 1;
-        ev->grows = (ngx_strcmp(first.role.data, "tool") == 0);
-
-        ngx_http_agents_events_turns_send(batch, i, k - i, ev);
+    for (i = 0; i < n; i += k) {
+        k = ngx_http_agents_events_turns_parts(batch, i, n);
+        ngx_http_agents_events_turns_send(batch, i, k, ev);
     }
 
     if (!complete && ngx_memcmp(&before, &ev->sent,
                                 sizeof(ngx_http_agents_events_id_t)) == 0)
     {
-        /* a turn of more than was asked for */
-
-        ev->parts *= 2;
-        ev->bytes *= 2;
+        ngx_http_agents_events_turns_more(ev);
     }
 
-    if (ev->checked || ev->sent.turns == 0 || (n == 0 && !complete)) {
-        return complete;
+    return complete;
+}
+
+
+/* A turn of more than was asked for. */
+
+static void
+ngx_http_agents_events_turns_more(ngx_http_agents_events_t *ev)
+{
+    ev->parts *= 2;
+    ev->bytes *= 2;
+}
+
+
+/* How many of the n rows make the turn that begins in row i. */
+
+static size_t
+ngx_http_agents_events_turns_parts(const ngx_http_agents_db_batch_t *batch,
+    size_t i, size_t n)
+{
+    size_t                     k;
+    ngx_http_agents_message_t  first, part;
+
+    ngx_http_agents_messages_read(batch, 0, i, &first);
+
+    for (k = 1; i + k < n; k++) {
+        ngx_http_agents_messages_read(batch, 0, i + k, &part);
+
+        if (part.sequence_no != first.sequence_no) {
+            break;
+        }
     }
 
-    /* the client's id tells of turns that the run has not; deltas of those that
-     * it seemed to have were not kept */
-
-    ngx_memzero(&ev->sent, sizeof(ngx_http_agents_events_id_t));
-    ev->mute_talk = ev->listener.talk;
-
-    return 0;
+    return k;
 }
 
 
@@ -134,6 +176,8 @@ ngx_http_agents_events_turns_send(const ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_message_t  part;
 
     ngx_http_agents_messages_read(batch, 0, row, &part);
+
+    ev->grows = (ngx_strcmp(part.role.data, "tool") == 0);
 
     if (part.turn_index + 1 < ev->sent.turns
         || (part.turn_index + 1 == ev->sent.turns

@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
 use AgentsTest::Bouncer;
+use AgentsTest::Burst;
 use Time::HiRes qw(sleep time);
 
 # what "within a second" is allowed to be on a machine with other things to do
@@ -36,6 +37,7 @@ $_->ready for @nodes;
 
 subtest 'runs, by way of all of it' => \&runs;
 subtest 'waiting, cancelling, deleting' => \&others;
+subtest 'events' => \&events;
 subtest 'a node is killed' => \&killed;
 subtest 'PostgreSQL is restarted' => \&restarted;
 
@@ -195,6 +197,33 @@ sub others {
         is $t->finished($run)->{error}{type}, 'AgentLoopCancelled', 'it ends'
             if $how eq 'cancel';
     }
+    return;
+}
+
+
+# They come as they happen, whichever node is asked; deltas come on the run's own.
+sub events {
+    my $c = $t->conversation(mcp => '');
+    my $run = $t->run($c, script(
+        { tools => [ [ 'mcp-echo', { text => 'events' } ] ], delay => 0.3 },
+        { text => 'end', delay => 2 }));
+    my @sockets = map { $t->socket } 1 .. 4;
+    syswrite $_, request_bytes($t, 'GET', "/agents/runs/$run->{id}/events")
+        for @sockets;
+
+    my @text = ('') x 4;
+    for (0 .. 3) {
+        while ($text[$_] !~ /"tool_result"/) {
+            sysread $sockets[$_], $text[$_], 65536, length $text[$_] or last;
+        }
+    }
+    is scalar(grep { /"tool_result"/ && !/^event: end/m } @text), 4,
+       'turns come while the run goes on';
+    for my $i (0 .. 3) {
+        1 while sysread $sockets[$i], $text[$i], 65536, length $text[$i];
+    }
+    is scalar(grep { /^event: end\n.*"completed"/ms } @text), 4,
+       'and the end, when it has ended';
     return;
 }
 

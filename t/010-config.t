@@ -449,8 +449,9 @@ sub examples {
     my $module = AgentsTest::module_path();
     my $modules = AgentsTest::njs();
 
-    for my $file (glob "$FindBin::Bin/../conf-examples/*.conf") {
-        my ($name) = $file =~ m{([^/]+)$};
+    for my $file (map { glob "$FindBin::Bin/../conf-examples/$_" }
+                  '*.conf', 'scaling/*.conf') {
+        my ($name) = $file =~ m{conf-examples/(.+)$};
         my $text = AgentsTest::slurp($file);
 
     SKIP: {

@@ -48,6 +48,8 @@ for my $m (AgentsTest->matrix(1, 2)) {
     $t->clean("$where: no error logged");
 }
 
+subtest 'every protocol' => \&protocols;
+
 done_testing;
 
 
@@ -62,6 +64,7 @@ sub once {
     subtest "a run that ends otherwise, $where" => \&otherwise;
     subtest "many who follow, $where" => \&many;
     subtest "a client that does not read, $where" => \&slow;
+    subtest "a worker that does not read, $where" => \&halted;
     subtest "clients that leave, $where" => \&leaving;
     subtest "a comment, $where" => sub { comment($idle) };
     return;
@@ -552,6 +555,24 @@ sub slow {
 }
 
 
+# What its sockets have no room for is lost to those who follow from there.
+sub halted {
+    my ($run) = start(script({ text => '0123456789', repeat => 40_000,
+                               pieces => 1500, pace => 0.0005 }));
+    my $follow = events($two, $run);
+    my @events = $follow->until('delta');
+    kill 'STOP', $two;
+    my $done = $via->to($one, sub { $t->finished($run, 20) });
+    kill 'CONT', $two;
+    is $done->{status}, 'completed', 'nobody waits for it';
+    push @events, $follow->all;
+    is after_pending(line(@events)),
+       'delta:0 reset:0 turn:0 run:completed end:completed',
+       'and it says so';
+    return;
+}
+
+
 sub leaving {
     my ($run) = start(script({ text => join(' ', 1 .. 100), pace => 0.05,
                                pieces => 100 }));
@@ -699,5 +720,28 @@ sub killed {
     is after_pending(line(@events)),
        'delta:0 turn:0 run:completed end:completed', 'by the new worker';
     is told_right(@events), 1, 'the same';
+    return;
+}
+
+
+# Whatever the model speaks, and what it thinks is not told.
+sub protocols {
+    my ($store) = AgentsTest->stores;
+    $t = AgentsTest->new(store => $store, model => { delay => 0.4 },
+                         AgentsTest::Protocols->configured)->start;
+    for my $name (map { $_->name } AgentsTest::Protocols->all) {
+        my $c = $t->conversation(mcp => '', model => "$name-streamed");
+        my $run = $t->run($c, script(
+            { text => "h\x{e9} says ", tools => $TOOLS, pace => 0.02,
+              thinking => [ [ 'to himself', 'signed' ] ] },
+            { text => 'the end of it', pace => 0.02 }));
+        my @events = AgentsTest::Events->new($t, $run)->all;
+        is grown(line(@events)), 'delta:0 turn:0 turn:1 delta:2 turn:2 '
+            . 'run:completed end:completed', $name;
+        is told_right(@events), 4, 'told as it came';
+        unlike join(' ', map { $_->{data} } grep { $_->{event} ne 'run' }
+                         @events), qr/to himself|signed/, 'without thoughts';
+    }
+    $t->clean('no error logged');
     return;
 }

@@ -109,6 +109,7 @@ sub polls {
         send_off($t, 'GET', "$path?wait=20", undef, %known) } 1 .. 8);
     is_deeply statuses(@$refused), [ 503, 503 ], 'more than may wait for long';
     overloaded($t->get("$path?wait=1", %known), 'a long poll');
+    overloaded($t->get("$path/events"), 'a stream of events');
     is $t->get($path)->{status}, 200, 'a short one has its answer';
     is_deeply statuses(@$waiting), [ (200) x 6 ],
               'those who wait are told';

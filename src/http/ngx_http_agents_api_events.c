@@ -72,9 +72,15 @@ ngx_http_agents_api_events_get(ngx_http_request_t *r,
 {
     ngx_http_agents_events_t  *ev;
 
+    if (ngx_http_agents_wait_crowded(r)) {
+        return ngx_http_agents_reply_overloaded(r, "More requests wait for a "
+                                                "change than this server "
+                                                "takes.");
+    }
+
     ev = ngx_http_agents_api_events_create(r, ctx);
     if (ev == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     return ngx_http_agents_api_events_read(r, ev);
@@ -194,7 +200,7 @@ ngx_http_agents_api_events_read(ngx_http_request_t *r,
                                        : ngx_http_agents_api_events_found,
                                        NULL, ev);
     if (batch == NULL) {
-        return ev->begun ? NGX_ERROR : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ev->begun ? NGX_ERROR : NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     ev->due = 0;
@@ -280,7 +286,7 @@ ngx_http_agents_api_events_first(ngx_http_request_t *r,
 
     ev->conversation = ngx_pnalloc(r->pool, run.conversation_id.len + 1);
     if (ev->conversation == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     (void) ngx_cpystrn((u_char *) ev->conversation,
@@ -295,7 +301,7 @@ ngx_http_agents_api_events_first(ngx_http_request_t *r,
                                    ev->waiter.id)
         != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     rc = ngx_http_agents_api_events_begin(r, ev);
@@ -328,7 +334,7 @@ ngx_http_agents_api_events_begin(ngx_http_request_t *r,
     if (ngx_http_agents_reply_header(r, "X-Accel-Buffering", "no", 2)
         != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     rc = ngx_http_agents_reply_begin(r, "text/event-stream");

@@ -35,7 +35,6 @@ typedef struct {
 } ngx_http_agents_api_runs_poll_t;
 
 
-static ngx_uint_t ngx_http_agents_api_runs_full(ngx_http_request_t *r);
 static ngx_http_agents_api_runs_poll_t *ngx_http_agents_api_runs_poll(
     ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx, ngx_msec_t wait);
 static void ngx_http_agents_api_runs_poll_cleanup(void *data);
@@ -78,7 +77,7 @@ ngx_http_agents_api_runs_get(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
 
     if (query[0].value != 0 && !ngx_exiting) {
 
-        if (ngx_http_agents_api_runs_full(r)) {
+        if (ngx_http_agents_wait_crowded(r)) {
             return ngx_http_agents_reply_overloaded(r, "More requests wait for "
                                                     "a change than this server "
                                                     "takes.");
@@ -91,20 +90,6 @@ ngx_http_agents_api_runs_get(ngx_http_request_t *r, ngx_http_agents_ctx_t *ctx)
     }
 
     return ngx_http_agents_api_runs_read(r, poll);
-}
-
-
-/* Those that wait for long leave a quarter to those that do not. */
-
-static ngx_uint_t
-ngx_http_agents_api_runs_full(ngx_http_request_t *r)
-{
-    ngx_http_agents_main_conf_t  *amcf;
-
-    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
-
-    return ngx_http_agents_watch_waiting(amcf->worker->watch)
-           >= (ngx_uint_t) amcf->max_requests - amcf->max_requests / 4;
 }
 
 

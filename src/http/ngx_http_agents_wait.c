@@ -50,6 +50,18 @@ ngx_http_agents_wait_full(ngx_http_request_t *r)
 }
 
 
+ngx_uint_t
+ngx_http_agents_wait_crowded(ngx_http_request_t *r)
+{
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+    return ngx_http_agents_watch_waiting(amcf->worker->watch)
+           >= (ngx_uint_t) (amcf->max_requests - amcf->max_requests / 4);
+}
+
+
 ngx_int_t
 ngx_http_agents_wait_hold(ngx_http_request_t *r, size_t size)
 {

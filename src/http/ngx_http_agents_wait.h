@@ -44,6 +44,10 @@ typedef void (*ngx_http_agents_wait_gone_pt)(ngx_http_agents_db_batch_t *batch,
  */
 ngx_uint_t ngx_http_agents_wait_full(ngx_http_request_t *r);
 
+/* The same for those that wait for a change of a run, long polls and streams of
+ * events: they leave a quarter to the others. */
+ngx_uint_t ngx_http_agents_wait_crowded(ngx_http_request_t *r);
+
 /*
  * Counts the bytes of the request's body as held in memory, until the request
  * has ended and so has what it waited for.  NGX_BUSY: there is no room for it

@@ -111,7 +111,7 @@ ngx_http_agents_engine_late(ngx_http_agents_engine_t *engine)
 void
 ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
 {
-    ngx_uint_t                        i, suspect;
+    ngx_uint_t                        i, room, suspect;
     ngx_http_agents_settings_t      **apis;
     ngx_http_agents_db_batch_t       *batch;
     ngx_http_agents_engine_claim_t   *claim;
@@ -124,6 +124,9 @@ ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
 
         return;
     }
+
+    room = ngx_min(engine->conf.max_runs - engine->active,
+                   NGX_HTTP_AGENTS_CLAIM_MAX);
 
     apis = engine->conf.apis->elts;
 
@@ -154,7 +157,7 @@ ngx_http_agents_engine_claim(ngx_http_agents_engine_t *engine)
 
         ngx_http_agents_leases_claim(batch, engine->worker,
                                      (char *) apis[i]->name.data, suspect,
-                                     NGX_HTTP_AGENTS_CLAIM_MAX);
+                                     room);
 
         engine->claims++;
         ngx_http_agents_db_submit(engine->conf.db, batch);

@@ -70,6 +70,10 @@ sub recovers {
     ok $t->wait_for(20, sub {
         $t->get('/agents/conversations', %o)->{status} == 200 }), 'it recovers'
         or return diag $t->log;
+    # writes may have connections of their own
+    ok $t->wait_for(20, sub {
+        $t->post('/agents/conversations', $t->conversation_body, %o)->{status}
+        == 201 }), 'for writes, too';
     my $c = $t->conversation(as => \%o);
     my $run = $t->finished($t->run($c, 'hello', as => \%o), 30, %o);
     is $run->{final_text}, 'echo: hello', 'a run completes';

@@ -70,7 +70,10 @@ sub sanitizers {
                   qw(libasan.so libubsan.so);
     my $keep = "$build/keep-modules.so";
     my $wrapper = "$build/nginx-sanitized";
-    my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+    # by its path, by which it starts a new one at an upgrade
+    my ($nginx) = grep { defined && -x } $ENV{TEST_NGINX_BINARY},
+                  map { "$_/nginx" } split(/:/, $ENV{PATH}), '/usr/sbin';
+    die "no nginx\n" unless defined $nginx;
 
     open my $cc, '|-', qw(cc -x c -shared -fPIC -o), $keep, '-'
         or die "cc: $!\n";

@@ -562,7 +562,8 @@ sub alerts {
     my ($self, $log) = @_;
     my @bad = grep { /\[(?:alert|emerg)\]/
                      && !/exited\ on\ signal\ 9|open\ socket\ .*\ left
-                          |Too\ many\ open\ files/x } split /\n/, $log;
+                          |Too\ many\ open\ files
+                          |recvmsg\(\)\ truncated/x } split /\n/, $log;
     return @bad unless $self->{seen}{little_memory};
 
     # with no memory to load a library, glibc ends a process whose thread ends:

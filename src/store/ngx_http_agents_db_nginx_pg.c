@@ -7,8 +7,8 @@
  */
 
 
-#include <poll.h>
 #include "ngx_http_agents_db_nginx_pg_core.h"
+#include <poll.h>
 #include "ngx_http_agents_migrations.h"
 
 

@@ -578,6 +578,12 @@ sub leaving {
                                pieces => 100 }));
     my @follow = map { events($_ % 2 ? $one : $two, $run) } 1 .. 40;
     $_->until('delta') for @follow;
+    my $streams = sub {
+        $t->get('/metrics')->{content} =~ /^agents_event_streams (\d+)/m;
+        return $1;
+    };
+    my $before = $streams->();
+    cmp_ok $before, '>=', 40, 'they are counted';
     my $descriptors = sub {
         my $n = 0;
         $n += () = glob "/proc/$_/fd/*" for $one, $two;
@@ -587,6 +593,8 @@ sub leaving {
     $_->close for @follow;
     ok $t->wait_for(10, sub { $descriptors->() <= $open - 40 }),
        'they are noticed';
+    ok $t->wait_for(10, sub { $streams->() == $before - 40 }),
+       'and counted no more';
     $t->post("/agents/runs/$run->{id}/cancel");
     is $t->finished($run)->{status}, 'failed', 'the run is as it was';
     return;

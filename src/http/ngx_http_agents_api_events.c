@@ -45,6 +45,8 @@ static ngx_int_t ngx_http_agents_api_events_first(ngx_http_request_t *r,
     const ngx_http_agents_db_batch_t *batch, ngx_http_agents_events_t *ev);
 static ngx_int_t ngx_http_agents_api_events_begin(ngx_http_request_t *r,
     ngx_http_agents_events_t *ev);
+static void ngx_http_agents_api_events_count(ngx_http_request_t *r,
+    ngx_int_t n);
 static void ngx_http_agents_api_events_resume(ngx_http_request_t *r,
     const ngx_http_agents_run_record_t *run, ngx_http_agents_events_t *ev);
 static void ngx_http_agents_api_events_restart(
@@ -167,6 +169,10 @@ ngx_http_agents_api_events_cleanup(void *data)
 
     if (ev->push.posted) {
         ngx_delete_posted_event(&ev->push);
+    }
+
+    if (ev->begun) {
+        ngx_http_agents_api_events_count(ev->request, -1);
     }
 }
 
@@ -355,7 +361,21 @@ ngx_http_agents_api_events_begin(ngx_http_request_t *r,
 
     ev->begun = 1;
 
+    ngx_http_agents_api_events_count(r, 1);
+
     return NGX_OK;
+}
+
+
+static void
+ngx_http_agents_api_events_count(ngx_http_request_t *r, ngx_int_t n)
+{
+    ngx_http_agents_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_agents_module);
+
+    ngx_http_agents_slots_add(&amcf->worker->zone->slots,
+                              NGX_HTTP_AGENTS_GAUGE_STREAMS, n);
 }
 
 

@@ -41,6 +41,9 @@ static const ngx_http_agents_metrics_page_gauge_t
     { NGX_HTTP_AGENTS_GAUGE_INFERENCES, "agents_inferences_in_flight",
       "Inferences that wait for a provider, or for their next attempt." },
 
+    { NGX_HTTP_AGENTS_GAUGE_STREAMS, "agents_event_streams",
+      "Clients that follow a run." },
+
     { NGX_HTTP_AGENTS_GAUGE_TASKS_POSTED, "agents_tasks_in_pool",
       "Tasks that are with the thread pool." },
 

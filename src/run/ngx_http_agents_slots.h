@@ -21,6 +21,7 @@ typedef enum {
     NGX_HTTP_AGENTS_GAUGE_TASKS_WAITING,    /* for a place in the pool */
     NGX_HTTP_AGENTS_GAUGE_TASKS_POSTED,     /* with the pool */
     NGX_HTTP_AGENTS_GAUGE_STORE_AWAY,       /* 1: it cannot be reached */
+    NGX_HTTP_AGENTS_GAUGE_STREAMS,          /* of events, to clients */
     NGX_HTTP_AGENTS_GAUGE_MAX
 } ngx_http_agents_gauge_e;
 

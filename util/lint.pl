@@ -344,6 +344,25 @@ sub check_layers {
 }
 
 
+# nginx says there what it wants of the system, before the system is asked.
+rule(
+    name  => 'nginx-first',
+    files => qr{^(?:src/.*|ngx_http_agents_module)\.[ch]$},
+    check => sub {
+        my ($path, $text) = @_;
+        my ($first) = $text =~ /^#\s*include\s*(\S+)/m;
+        return () if !defined $first || $first =~ /^(?:<ngx_config\.h>|")/
+                     || !needs_nginx($text);
+        my ($before) = $text =~ /\A(.*?)^#\s*include/ms;
+        return [ 1 + ($before =~ tr/\n//), "$first before ngx_config.h" ];
+    },
+    bad   => [ 'src/run/ngx_http_agents_x.c',
+               "#include <poll.h>\n#include <ngx_config.h>\n" ],
+    good  => [ 'src/run/ngx_http_agents_x.c',
+               "#include <ngx_config.h>\n#include <poll.h>\n" ],
+);
+
+
 rule(
     name  => 'mutable-globals',
     files => qr{^(?:src/.*|ngx_http_agents_module)\.c$},
@@ -507,26 +526,29 @@ sub self_test {
 }
 
 
-# A .c file needs nginx if one of the headers that it comes to does.
-sub nginx_free {
-    my %path = map { m{([^/]+)$} ? ($1 => $_) : () } glob 'src/*/*.h';
-    my (%needs, $needs);
+# Whether a text needs nginx: one of the headers that it comes to does.
+sub needs_nginx {
+    my ($text, $path, $known) = @_;
+    $path ||= { map { m{([^/]+)$} ? ($1 => $_) : () } glob 'src/*/*.h' };
+    $known ||= {};
 
-    $needs = sub {
-        my ($file) = @_;
-        return $needs{$file} if defined $needs{$file};
-        $needs{$file} = 0;
+    return 1 if $text =~ /^#\s*include\s*<ngx_/m;
 
-        my $text = slurp($file);
-        return $needs{$file} = 1 if $text =~ /^#\s*include\s*<ngx_/m;
-
-        for ($text =~ /^#\s*include\s*"([^"]+)"/mg) {
-            return $needs{$file} = 1 if $path{$_} && $needs->($path{$_});
+    for my $file (grep { $_ } map { $path->{$_} }
+                      $text =~ /^#\s*include\s*"([^"]+)"/mg)
+    {
+        if (!defined $known->{$file}) {
+            $known->{$file} = 0;
+            $known->{$file} = needs_nginx(slurp($file), $path, $known);
         }
-        return 0;
-    };
+        return 1 if $known->{$file};
+    }
+    return 0;
+}
 
-    print "$_\n" for grep { !$needs->($_) } sort glob 'src/*/*.c';
+
+sub nginx_free {
+    print "$_\n" for grep { !needs_nginx(slurp($_)) } sort glob 'src/*/*.c';
     return 0;
 }
 

@@ -10,6 +10,7 @@
 static ngx_int_t ngx_http_agents_filter_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_agents_filter_replace(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx);
+static void ngx_http_agents_filter_forget(ngx_http_request_t *r);
 static ngx_int_t ngx_http_agents_filter_allow(ngx_http_request_t *r);
 static void ngx_http_agents_filter_cleanup(void *data);
 static ngx_int_t ngx_http_agents_filter_body(ngx_http_request_t *r,
@@ -84,6 +85,8 @@ ngx_http_agents_filter_replace(ngx_http_request_t *r,
 
     status = r->headers_out.status;
 
+    ngx_http_agents_filter_forget(r);
+
     if (status == NGX_HTTP_NOT_ALLOWED
         && ngx_http_agents_filter_allow(r) != NGX_OK)
     {
@@ -137,6 +140,35 @@ ngx_http_agents_filter_replace(ngx_http_request_t *r,
     r->headers_out.content_length_n = len;
 
     return NGX_OK;
+}
+
+
+/* What an answer said for which there was no memory in the end. */
+
+static void
+ngx_http_agents_filter_forget(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static const char *const  names[] = {
+        "Location", "Retry-After", "Idempotency-Replayed"
+    };
+
+    for (part = &r->headers_out.headers.part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            for (n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
+                if (h[i].key.len == ngx_strlen(names[n])
+                    && ngx_memcmp(h[i].key.data, names[n], h[i].key.len) == 0)
+                {
+                    h[i].hash = 0;
+                }
+            }
+        }
+    }
 }
 
 

@@ -1,4 +1,6 @@
 
+#include <ngx_config.h>
+#include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_agents_mcp_reply.h"
 

@@ -287,15 +287,29 @@ sub stop_worker {
     my ($self) = @_;
     return if %{$self->{stopped} || {}};
     my $pid = $self->worker($self->node) or return;
+    my $since = time;
     kill 'STOP', $pid;
     $self->{owners}->gone($pid);
     $self->{stopped}{$pid} = 1;
     $self->later($LEASE + 1 + rand 5, sub {
+        my $locked = $self->{stopped}{$pid} && $self->locked;
         kill 'CONT', $pid;
+        $self->{owners}->store_away($since) if $locked;
         $self->{owners}->back($pid) if delete $self->{stopped}{$pid};
         $self->{last} = time;
     });
     return;
+}
+
+
+# Whether no one can write to SQLite: the worker that is stopped was about to.
+sub locked {
+    my ($self) = @_;
+    my ($file) = $self->{node}[0]->store =~ /^sqlite:(.*)/ or return 0;
+    my $locked = system "sqlite3 -batch -cmd '.timeout 300' $file"
+                        . " 'BEGIN IMMEDIATE; ROLLBACK' >/dev/null 2>&1";
+    $self->{locks}++ if $locked;
+    return $locked;
 }
 
 
@@ -446,7 +460,7 @@ sub verify_runs {
         $t->sql('SELECT id, conversation_id, status,'
                 . " COALESCE(error_type, ''), COALESCE(error_message, '')"
                 . ' FROM agents_runs');
-    my (@lost, @wrong, %ended);
+    my (@lost, @wrong, %ended, %why);
 
     for my $run (values %{$self->{runs}}) {
         my $row = delete $row{$run->{accepted}};
@@ -458,6 +472,8 @@ sub verify_runs {
         push @lost, $run and next unless $row;
         my ($c, $state, $error, $message) = @$row;
         $ended{$error || $state}++;
+        $why{"$error: $message"}++
+            if $error && $error ne 'AgentLoopCancelled';
         next if $c eq $run->{conversation} && $state ne 'failed';
         push @wrong, { %$run, row => $row }
             unless $state eq 'failed' && $MAY{$error}
@@ -472,6 +488,9 @@ sub verify_runs {
     my $count = $self->{count};
     diag sprintf '%d runs in %.0f s; %s', scalar keys %{$self->{runs}},
                  $self->{took}, counts(\%ended);
+    diag "$why{$_} times $_" for sort keys %why;
+    diag "a stopped worker had SQLite's lock $self->{locks} times"
+        if $self->{locks};
     diag 'faults: ', counts($self->{seen});
     diag sprintf 'requests: %d, %d without an answer; POSTs: %d made again,'
                  . ' %d hung up; %d looks', map { $_ || 0 }

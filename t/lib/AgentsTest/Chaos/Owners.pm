@@ -217,7 +217,7 @@ sub claimed {
         push @{$times->{handovers}}, $took;
         return if $took < $self->bound($HANDOVER, $left, $at);
         return $times->{unwitnessed}++ if $self->disturbed($left, $at);
-        push @{$times->{slow}}, $took;
+        push @{$times->{slow}}, sprintf '%.2f s', $took;
         return;
     }
 
@@ -228,7 +228,8 @@ sub claimed {
     my $bound = $self->bound($self->{lease} + 5, $gone, $at);
     return if $took < $bound;
     return $times->{unwitnessed}++ unless $self->witness($gone, $bound);
-    push @{$times->{late}}, $took;
+    push @{$times->{late}}, sprintf '%.2f s, of which %.2f until the owner was'
+        . ' taken off; the bound is %.2f s', $took, $left - $gone, $bound;
     return;
 }
 

@@ -204,6 +204,7 @@ sub full {
     return plan skip_all => 'no tmpfs can be mounted here'
         unless $root && system("mount -t tmpfs -o size=3m none $dir"
                                . ' 2>/dev/null') == 0;
+    my $mounted = bless [ $dir ], 'Mounted';
     $t->{store} = "sqlite:$dir/agents.db";
     $t->allow(qr/agents store|answered 503/);
     $t->start;
@@ -214,9 +215,12 @@ sub full {
     refused($t, qr/takes no writes: .*full|disk I\/O error/);
     unlink "$dir/ballast";
     goes_on($t, @runs);
-    system("umount $dir");
     return;
 }
+
+
+# However the test ends.
+sub Mounted::DESTROY { return system("umount -l $_[0][0]") }
 
 
 # Workers that begin then cannot open it.

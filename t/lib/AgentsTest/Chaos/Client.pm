@@ -115,6 +115,10 @@ sub wrong {
 
 sub some { return $_[rand @_] }
 
+# What a test of this package decides in place of chance.
+sub now_and_then { return rand() < $_[1] }
+sub below { return int rand $_[1] }
+
 
 sub begin {
     my ($self) = @_;
@@ -376,8 +380,8 @@ sub look_run {
     my ($self, $flow) = @_;
     my $run = $flow->{run};
     my $began = time;
-    my $wait = rand() < 0.15;
-    my $etag = rand() < 0.5 ? $run->{etag} : undef;
+    my $wait = $self->now_and_then(0.15);
+    my $etag = $self->now_and_then(0.5) ? $run->{etag} : undef;
     my $answer = $self->ask('GET', "/agents/runs/$run->{id}"
         . ($wait ? '?wait=1' : ''), undef,
         $etag ? ('If-None-Match' => $etag) : ());
@@ -484,7 +488,7 @@ sub see_version {
 sub look_messages {
     my ($self, $flow) = @_;
     my $known = $flow->{messages};
-    my $since = int rand @$known + 1;
+    my $since = $self->below(@$known + 1);
     my $answer = $self->ask('GET', path($flow) . "/messages?since=$since");
     return if unanswered($answer);
     $self->{count}{looks}++;

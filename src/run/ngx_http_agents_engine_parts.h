@@ -17,7 +17,7 @@
 /* In milliseconds. */
 #define NGX_HTTP_AGENTS_TICK          250   /* how soon a quit is seen */
 #define NGX_HTTP_AGENTS_CLAIM_EVERY   500
-#define NGX_HTTP_AGENTS_SUSPECT_FOR   10000 /* then another may be taken */
+#define NGX_HTTP_AGENTS_SUSPECT_FOR   5000  /* then another may be taken */
 #define NGX_HTTP_AGENTS_EXPIRE_EVERY  4000
 #define NGX_HTTP_AGENTS_EXPIRE_AFTER  6000  /* the store, or we, were away */
 #define NGX_HTTP_AGENTS_STOPS_EVERY   500

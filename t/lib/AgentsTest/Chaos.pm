@@ -315,7 +315,10 @@ sub locked {
 
 sub reload {
     my ($self) = @_;
-    kill 'HUP', $self->node->pid;
+    my $node = $self->node;
+    my $pid = $node->pid or return;
+    $self->{owners}->retired($_) for $node->workers;
+    kill 'HUP', $pid;
     return;
 }
 

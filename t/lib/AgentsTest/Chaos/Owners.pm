@@ -8,6 +8,7 @@ package AgentsTest::Chaos::Owners;
 #     my $owners = AgentsTest::Chaos::Owners->new($t, lease => 3);
 #     $owners->gone($pid);
 #     $owners->back($pid);
+#     $owners->retired($pid);
 #     $owners->weak($pid, $since);
 #     $owners->store_away($since);
 #     my $times = $owners->times(@nodes);
@@ -98,6 +99,14 @@ sub back {
     my ($self, $pid) = @_;
     my $away = $self->{away}{$pid} || [];
     $away->[-1][1] = time if @$away && $away->[-1][1] == $FOREVER;
+    return;
+}
+
+
+# Told to exit: it takes nothing over any more.
+sub retired {
+    my ($self, $pid) = @_;
+    $self->{retired}{$pid} ||= time;
     return;
 }
 
@@ -265,6 +274,7 @@ sub witness {
 
     for my $pid (keys %{$self->{born}}) {
         next if $self->{born}{$pid} > $from
+                || ($self->{retired}{$pid} || $FOREVER) < $to
                 || ($self->{left}{$pid} || $FOREVER) < $to;
         return 1 unless grep { $_->[0] < $to && $_->[1] > $from }
                         map { @{$_ || []} }

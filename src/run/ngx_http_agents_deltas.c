@@ -14,8 +14,10 @@
 
 #define NGX_HTTP_AGENTS_DELTAS_BUCKETS  256     /* of run ids; a power of 2 */
 
-/* In milliseconds. */
-#define NGX_HTTP_AGENTS_DELTAS_TICK     1000
+/* Who listens asks again once a second, a slice of the buckets at a time: what
+ * is asked for at once has to find room in a socket.  In milliseconds. */
+#define NGX_HTTP_AGENTS_DELTAS_SLICES   32
+#define NGX_HTTP_AGENTS_DELTAS_TICK     (1000 / NGX_HTTP_AGENTS_DELTAS_SLICES)
 #define NGX_HTTP_AGENTS_DELTAS_COUNTS   3000
 
 /* A piece's text at most, in bytes. */
@@ -28,6 +30,7 @@ struct ngx_http_agents_deltas_s {
     void                           *ask_data;
     ngx_queue_t                     buckets[NGX_HTTP_AGENTS_DELTAS_BUCKETS];
     ngx_uint_t                      listening;
+    ngx_uint_t                      slice;      /* the next one to ask */
     ngx_event_t                     tick;
 };
 
@@ -238,7 +241,12 @@ ngx_http_agents_deltas_tick(ngx_event_t *ev)
 
     ngx_add_timer(ev, NGX_HTTP_AGENTS_DELTAS_TICK);
 
-    for (i = 0; i < NGX_HTTP_AGENTS_DELTAS_BUCKETS; i++) {
+    deltas->slice = (deltas->slice + 1) % NGX_HTTP_AGENTS_DELTAS_SLICES;
+
+    for (i = deltas->slice;
+         i < NGX_HTTP_AGENTS_DELTAS_BUCKETS;
+         i += NGX_HTTP_AGENTS_DELTAS_SLICES)
+    {
         bucket = &deltas->buckets[i];
 
         for (q = ngx_queue_head(bucket);

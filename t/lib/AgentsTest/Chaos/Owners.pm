@@ -199,6 +199,13 @@ sub times {
         my ($at, $worker, $born) = split /\|/;
         $self->{$born ? 'born' : 'left'}{$pid{$worker} || 0} = $at;
     }
+    for ($self->{t}->sql('SELECT lease_until / 1000.0, id'
+                         . ' FROM agents_workers'))
+    {
+        my ($until, $worker) = split /\|/;
+        $self->{renewed}{$pid{$worker} || 0} = $until - $self->{lease};
+    }
+
     for ($self->{t}->sql("SELECT at, run, COALESCE(old, ''),"
             . " COALESCE(new, ''), given_up FROM chaos_owners ORDER BY at"))
     {
@@ -273,9 +280,9 @@ sub witness {
     my $to = $from + $seconds;
 
     for my $pid (keys %{$self->{born}}) {
-        next if $self->{born}{$pid} > $from
-                || ($self->{retired}{$pid} || $FOREVER) < $to
-                || ($self->{left}{$pid} || $FOREVER) < $to;
+        my $end = $self->{left}{$pid} || ($self->{renewed}{$pid} || 0) + 1.5;
+        next if $self->{born}{$pid} > $from || $end < $to
+                || ($self->{retired}{$pid} || $FOREVER) < $to;
         return 1 unless grep { $_->[0] < $to && $_->[1] > $from }
                         map { @{$_ || []} }
                         @{$self->{away}}{$pid}, @{$self->{weak}}{$pid};

@@ -109,6 +109,7 @@ ngx_http_agents_json_repaired(const char *data, size_t len, int cut, int depth,
         fault->column = 0;
         (void) snprintf(fault->text, sizeof(fault->text), "out of memory");
         ngx_http_agents_buf_free(&buf);
+        errno = ENOMEM;
         return NULL;
     }
 

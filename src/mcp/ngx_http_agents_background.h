@@ -62,8 +62,8 @@ typedef enum {
     NGX_HTTP_AGENTS_BACKGROUND_BROKEN,      /* headers or body cut off */
     NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT,
     NGX_HTTP_AGENTS_BACKGROUND_TOO_BIG,
-    NGX_HTTP_AGENTS_BACKGROUND_FAILED       /* memory, or a location that does
-                                               not proxy */
+    NGX_HTTP_AGENTS_BACKGROUND_NO_MEMORY,   /* for what came */
+    NGX_HTTP_AGENTS_BACKGROUND_FAILED       /* a location that does not proxy */
 } ngx_http_agents_background_status_e;
 
 

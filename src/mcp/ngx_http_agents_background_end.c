@@ -67,7 +67,7 @@ ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
     answer = &bg->answer;
 
     if (answer->status != NGX_HTTP_AGENTS_BACKGROUND_OK) {
-        return;     /* too big: it was said already */
+        return;     /* it was said already */
     }
 
     if (bg->failed) {
@@ -77,10 +77,13 @@ ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
 
     if (u == NULL) {
 
-        /* limit_req and limit_conn of the location say no */
+        /* limit_req and limit_conn of the location say no, or there was no
+         * memory to get as far as to them */
 
         answer->status = (rc == NGX_HTTP_SERVICE_UNAVAILABLE
-                          || rc == NGX_HTTP_TOO_MANY_REQUESTS)
+                          || rc == NGX_HTTP_TOO_MANY_REQUESTS
+                          || rc == NGX_HTTP_INTERNAL_SERVER_ERROR
+                          || rc == NGX_ERROR)
                          ? NGX_HTTP_AGENTS_BACKGROUND_BUSY
                          : NGX_HTTP_AGENTS_BACKGROUND_FAILED;
         return;
@@ -109,7 +112,12 @@ ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
     }
 
     if (ngx_http_agents_background_sent(sr)) {
-        answer->status = NGX_HTTP_AGENTS_BACKGROUND_BROKEN;
+
+        /* what a server does wrong is a 502 */
+
+        answer->status = (rc == NGX_HTTP_INTERNAL_SERVER_ERROR)
+                         ? NGX_HTTP_AGENTS_BACKGROUND_NO_MEMORY
+                         : NGX_HTTP_AGENTS_BACKGROUND_BROKEN;
         return;
     }
 
@@ -157,9 +165,9 @@ ngx_http_agents_background_sent(ngx_http_request_t *sr)
 
 /*
  * Whether it is not a server's fault that nothing was sent: there was no
- * descriptor or no connection for it (the state names no peer then), or none
- * of the upstream's servers may be asked now, by max_conns or since they all
- * failed (the state names the upstream itself).
+ * descriptor, connection or memory for it, or none of the upstream's servers
+ * may be asked now, by max_conns or since they all failed (the state names the
+ * upstream itself).
  */
 
 static ngx_uint_t
@@ -170,15 +178,15 @@ ngx_http_agents_background_busy(ngx_http_request_t *sr, ngx_int_t rc)
 
     u = sr->upstream;
 
+    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR || rc == NGX_ERROR) {
+        return 1;
+    }
+
     if (u->state == NULL) {
         return 0;
     }
 
     peer = u->state->peer;
-
-    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
-        return (peer == NULL);
-    }
 
     return (rc == NGX_HTTP_BAD_GATEWAY
             && peer != NULL && u->upstream != NULL

@@ -199,7 +199,7 @@ ngx_http_agents_background_head(ngx_http_agents_background_t *bg,
                                             &answer->location)
            != NGX_OK)
     {
-        bg->failed = 1;
+        answer->status = NGX_HTTP_AGENTS_BACKGROUND_NO_MEMORY;
         return NGX_ERROR;
     }
 
@@ -339,7 +339,7 @@ ngx_http_agents_background_take(ngx_http_agents_background_t *bg, u_char *p,
         bg->complete = 1;
 
     } else {
-        bg->failed = 1;
+        bg->answer.status = NGX_HTTP_AGENTS_BACKGROUND_NO_MEMORY;
     }
 
     return NGX_ERROR;

@@ -107,6 +107,10 @@ ngx_http_agents_mcp_server_destroy(ngx_http_agents_mcp_server_t *server)
         ngx_delete_posted_event(&server->start);
     }
 
+    if (server->start.timer_set) {
+        ngx_del_timer(&server->start);
+    }
+
     ngx_http_agents_mcp_route_cancel(&server->route);
 
     if (server->opening != NULL) {
@@ -248,6 +252,7 @@ ngx_http_agents_mcp_open(ngx_http_agents_mcp_server_t *server,
     ngx_msec_t deadline)
 {
     server->open_deadline = deadline;
+    server->backoff = 0;
 
     server->state = (server->route.n == 0) ? NGX_HTTP_AGENTS_MCP_ROUTING
                                            : NGX_HTTP_AGENTS_MCP_OPENING;
@@ -265,6 +270,11 @@ ngx_http_agents_mcp_start_handler(ngx_event_t *ev)
 
     if (server->listing.cached != NULL) {
         ngx_http_agents_mcp_list_cached(server);
+        return;
+    }
+
+    if (server->state == NGX_HTTP_AGENTS_MCP_OPEN) {
+        ngx_http_agents_mcp_list_start(server);
         return;
     }
 
@@ -308,7 +318,7 @@ ngx_http_agents_mcp_routed(void *data, ngx_int_t rc)
         ngx_http_agents_mcp_opened(server, "the server cannot be reached");
 
     } else {
-        ngx_http_agents_mcp_opened(server, "the request could not be made");
+        ngx_http_agents_mcp_lacking(server);
     }
 }
 
@@ -336,7 +346,34 @@ ngx_http_agents_mcp_trusted(void *data, ngx_int_t rc)
     ngx_http_agents_mcp_server_t *server = data;
 
     if (rc != NGX_OK || server->era->open(server) != NGX_OK) {
-        ngx_http_agents_mcp_opened(server, "the request could not be made");
+        ngx_http_agents_mcp_lacking(server);
+    }
+}
+
+
+void
+ngx_http_agents_mcp_lacking(ngx_http_agents_mcp_server_t *server)
+{
+    ngx_msec_t   until;
+    const char  *why;
+
+    until = (server->state == NGX_HTTP_AGENTS_MCP_OPEN)
+            ? server->listing.deadline : server->open_deadline;
+
+    if (ngx_http_agents_mcp_exchange_later(&server->start, &server->backoff,
+                                           until, &server->alias)
+        == NGX_OK)
+    {
+        return;
+    }
+
+    why = "the request could not be made";
+
+    if (server->state == NGX_HTTP_AGENTS_MCP_OPEN) {
+        ngx_http_agents_mcp_list_fail(server, why);
+
+    } else {
+        ngx_http_agents_mcp_opened(server, why);
     }
 }
 

@@ -5,6 +5,9 @@
 /* How often a tool may ask for more before its result. */
 #define NGX_HTTP_AGENTS_MCP_CALL_RETRIES  8
 
+#define NGX_HTTP_AGENTS_MCP_CALL_MAYBE                                       \
+    "; it may have taken effect all the same"
+
 
 /*
  * A call is sent when its server is open, else it waits for that.  A session
@@ -17,9 +20,11 @@ struct ngx_http_agents_mcp_call_s {
     ngx_http_agents_mcp_server_t     *server;
     ngx_str_t                         tool;         /* malloc'd */
     char                             *params;       /* malloc'd */
-    char                             *retry;        /* malloc'd: the same, with
-                                                       what was asked for */
-    ngx_uint_t                        retries;
+    ngx_uint_t                        retries;      /* with what was asked */
+    char                             *responses;    /* for: malloc'd, both */
+    char                             *state;        /* or NULL */
+    char                             *retry;        /* malloc'd: the params
+                                                       with them */
     ngx_http_agents_background_header_t  *headers;  /* malloc'd; or NULL */
     ngx_uint_t                        nheaders;
     ngx_http_agents_mcp_exchange_t   *exchange;
@@ -27,6 +32,7 @@ struct ngx_http_agents_mcp_call_s {
     ngx_msec_t                        deadline;
     ngx_uint_t                        opens;        /* of the server, then */
     ngx_event_t                       wake;
+    ngx_msec_t                        backoff;      /* the last one */
     ngx_http_agents_mcp_called_pt     done;
     void                             *data;
     unsigned                          waiting:1;
@@ -37,13 +43,16 @@ struct ngx_http_agents_mcp_call_s {
 static ngx_http_agents_mcp_call_t *ngx_http_agents_mcp_call_create(
     ngx_http_agents_mcp_server_t *server, const char *tool,
     const json_t *arguments);
+static void ngx_http_agents_mcp_call_try(ngx_http_agents_mcp_call_t *call);
 static ngx_int_t ngx_http_agents_mcp_call_send(
+    ngx_http_agents_mcp_call_t *call);
+static ngx_int_t ngx_http_agents_mcp_call_retry(
     ngx_http_agents_mcp_call_t *call);
 static void ngx_http_agents_mcp_call_wake_handler(ngx_event_t *ev);
 static void ngx_http_agents_mcp_call_replied(void *data,
     const ngx_http_agents_mcp_reply_t *reply);
 static void ngx_http_agents_mcp_call_answer(ngx_http_agents_mcp_call_t *call,
-    const ngx_http_agents_mcp_reading_t *reading);
+    ngx_http_agents_mcp_reading_t *reading);
 static void ngx_http_agents_mcp_call_reopen(ngx_http_agents_mcp_call_t *call);
 static void ngx_http_agents_mcp_call_fail(ngx_http_agents_mcp_call_t *call,
     const char *why, const char *note);
@@ -153,6 +162,23 @@ ngx_http_agents_mcp_call_create(ngx_http_agents_mcp_server_t *server,
 }
 
 
+/* A request for which there is no memory goes out later. */
+
+static void
+ngx_http_agents_mcp_call_try(ngx_http_agents_mcp_call_t *call)
+{
+    if (ngx_http_agents_mcp_call_send(call) != NGX_OK
+        && ngx_http_agents_mcp_exchange_later(&call->wake, &call->backoff,
+                                              call->deadline,
+                                              &call->server->alias)
+           != NGX_OK)
+    {
+        ngx_http_agents_mcp_call_fail(call, "the request could not be made",
+                                      "");
+    }
+}
+
+
 static ngx_int_t
 ngx_http_agents_mcp_call_send(ngx_http_agents_mcp_call_t *call)
 {
@@ -160,6 +186,12 @@ ngx_http_agents_mcp_call_send(ngx_http_agents_mcp_call_t *call)
     ngx_http_agents_mcp_exchange_conf_t   conf;
 
     server = call->server;
+
+    if (call->retries != 0 && call->retry == NULL
+        && ngx_http_agents_mcp_call_retry(call) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     ngx_http_agents_mcp_exchange_conf(server, &conf, call->deadline);
     ngx_http_agents_mcp_exchange_message(server, &conf, "tools/call",
@@ -177,6 +209,21 @@ ngx_http_agents_mcp_call_send(ngx_http_agents_mcp_call_t *call)
                          ngx_http_agents_mcp_call_replied, call);
 
     return (call->exchange != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_agents_mcp_call_retry(ngx_http_agents_mcp_call_t *call)
+{
+    ngx_http_agents_buf_t  buf;
+
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_mcp_message_retry_params(&buf, call->params,
+                                             call->responses, call->state);
+
+    call->retry = ngx_http_agents_buf_take(&buf, NULL);
+
+    return (call->retry != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -199,18 +246,30 @@ ngx_http_agents_mcp_call_wake(ngx_http_agents_mcp_server_t *server)
 }
 
 
+/* The server has been opened, or not; or it is time for another attempt. */
+
 static void
 ngx_http_agents_mcp_call_wake_handler(ngx_event_t *ev)
 {
+    ngx_uint_t                     waiting;
     ngx_http_agents_mcp_call_t    *call = ev->data;
 
     ngx_http_agents_mcp_server_t  *server;
 
     server = call->server;
+
+    waiting = call->waiting;
     call->waiting = 0;
 
     if (server->state != NGX_HTTP_AGENTS_MCP_OPEN) {
-        ngx_http_agents_mcp_call_fail(call, server->why, "");
+
+        if (waiting) {
+            ngx_http_agents_mcp_call_fail(call, server->why, "");
+
+        } else {
+            ngx_http_agents_mcp_call_reopen(call);
+        }
+
         return;
     }
 
@@ -220,10 +279,7 @@ ngx_http_agents_mcp_call_wake_handler(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_http_agents_mcp_call_send(call) != NGX_OK) {
-        ngx_http_agents_mcp_call_fail(call, "the request could not be made",
-                                      "");
-    }
+    ngx_http_agents_mcp_call_try(call);
 }
 
 
@@ -267,7 +323,9 @@ ngx_http_agents_mcp_call_replied(void *data,
         return;
     }
 
-    note = "";
+    note = (reply->sent
+            && reply->outcome == NGX_HTTP_AGENTS_MCP_NO_RESOURCES)
+           ? NGX_HTTP_AGENTS_MCP_CALL_MAYBE : "";
 
     switch (reply->outcome) {
 
@@ -278,7 +336,7 @@ ngx_http_agents_mcp_call_replied(void *data,
 
     case NGX_HTTP_AGENTS_MCP_CUT_OFF:
     case NGX_HTTP_AGENTS_MCP_OVERSIZED:
-        note = "; it may have taken effect all the same";
+        note = NGX_HTTP_AGENTS_MCP_CALL_MAYBE;
         break;
 
     default:
@@ -294,10 +352,8 @@ ngx_http_agents_mcp_call_replied(void *data,
 
 static void
 ngx_http_agents_mcp_call_answer(ngx_http_agents_mcp_call_t *call,
-    const ngx_http_agents_mcp_reading_t *reading)
+    ngx_http_agents_mcp_reading_t *reading)
 {
-    ngx_http_agents_buf_t  buf;
-
     if (call->retries == NGX_HTTP_AGENTS_MCP_CALL_RETRIES) {
         ngx_http_agents_mcp_call_fail(call, "the tool asks for input again "
                                       "and again", "");
@@ -312,18 +368,18 @@ ngx_http_agents_mcp_call_answer(ngx_http_agents_mcp_call_t *call,
 
     call->retries++;
 
-    ngx_http_agents_buf_init(&buf);
-    ngx_http_agents_mcp_message_retry_params(&buf, call->params,
-                                             reading->responses,
-                                             reading->state);
-
+    free(call->responses);
+    free(call->state);
     free(call->retry);
-    call->retry = ngx_http_agents_buf_take(&buf, NULL);
 
-    if (call->retry == NULL || ngx_http_agents_mcp_call_send(call) != NGX_OK) {
-        ngx_http_agents_mcp_call_fail(call, "the request could not be made",
-                                      "");
-    }
+    call->responses = reading->responses;
+    call->state = reading->state;
+    call->retry = NULL;
+
+    reading->responses = NULL;
+    reading->state = NULL;
+
+    ngx_http_agents_mcp_call_try(call);
 }
 
 
@@ -404,10 +460,16 @@ ngx_http_agents_mcp_call_free(ngx_http_agents_mcp_call_t *call)
         ngx_delete_posted_event(&call->wake);
     }
 
+    if (call->wake.timer_set) {
+        ngx_del_timer(&call->wake);
+    }
+
     ngx_queue_remove(&call->queue);
 
     free(call->tool.data);
     free(call->params);
+    free(call->responses);
+    free(call->state);
     free(call->retry);
     ngx_free(call->headers);
     ngx_free(call);

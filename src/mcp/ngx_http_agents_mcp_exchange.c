@@ -163,33 +163,48 @@ ngx_http_agents_mcp_exchange_send(ngx_http_agents_mcp_exchange_t *x)
 static ngx_int_t
 ngx_http_agents_mcp_exchange_hold(ngx_http_agents_mcp_exchange_t *x)
 {
-    ngx_msec_t      wait;
-    ngx_msec_int_t  left;
-
-    if (x->backoff == 0) {
-        ngx_log_error(NGX_LOG_WARN, x->conf.log, 0,
-                      "a request to mcp server \"%V\" cannot be made yet, "
-                      "and is tried again", &x->conf.alias);
-        x->backoff = NGX_HTTP_AGENTS_MCP_EXCHANGE_BACKOFF;
-
-    } else {
-        x->backoff = ngx_min(x->backoff * 2,
-                             NGX_HTTP_AGENTS_MCP_EXCHANGE_BACKOFF_MAX);
-    }
-
-    /* those that wait for one thing do not all come back at once */
-
-    wait = x->backoff / 2 + (ngx_msec_t) ngx_random() % (x->backoff / 2 + 1);
-
-    left = (ngx_msec_int_t) (x->until - ngx_current_msec);
-
-    if (left <= (ngx_msec_int_t) wait) {
+    if (ngx_http_agents_mcp_exchange_later(&x->pause, &x->backoff, x->until,
+                                           &x->conf.alias)
+        != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 
     x->held = 1;
 
-    ngx_add_timer(&x->pause, wait);
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_agents_mcp_exchange_later(ngx_event_t *ev, ngx_msec_t *backoff,
+    ngx_msec_t until, const ngx_str_t *alias)
+{
+    ngx_msec_t      wait;
+    ngx_msec_int_t  left;
+
+    if (*backoff == 0) {
+        ngx_log_error(NGX_LOG_WARN, ev->log, 0,
+                      "a request to mcp server \"%V\" cannot be made yet, "
+                      "and is tried again", alias);
+        *backoff = NGX_HTTP_AGENTS_MCP_EXCHANGE_BACKOFF;
+
+    } else {
+        *backoff = ngx_min(*backoff * 2,
+                           NGX_HTTP_AGENTS_MCP_EXCHANGE_BACKOFF_MAX);
+    }
+
+    /* those that wait for one thing do not all come back at once */
+
+    wait = *backoff / 2 + (ngx_msec_t) ngx_random() % (*backoff / 2 + 1);
+
+    left = (ngx_msec_int_t) (until - ngx_current_msec);
+
+    if (left <= (ngx_msec_int_t) wait) {
+        return NGX_DECLINED;
+    }
+
+    ngx_add_timer(ev, wait);
 
     return NGX_OK;
 }
@@ -278,6 +293,7 @@ ngx_http_agents_mcp_exchange_head(void *data,
     }
 
     x->http_status = answer->http_status;
+    x->sent = 1;
 
     ngx_http_agents_mcp_secret_mask(x->conf.secret, answer->location.data,
                                     answer->location.len);
@@ -409,6 +425,12 @@ ngx_http_agents_mcp_exchange_sent(void *data,
     ngx_http_agents_mcp_exchange_t  *x = data;
 
     x->bg = NULL;
+
+    if (answer->status != NGX_HTTP_AGENTS_BACKGROUND_BUSY
+        && answer->status != NGX_HTTP_AGENTS_BACKGROUND_REFUSED)
+    {
+        x->sent = 1;
+    }
 
     if (answer->status == NGX_HTTP_AGENTS_BACKGROUND_BUSY
         && ngx_http_agents_mcp_exchange_hold(x) == NGX_OK)

@@ -87,6 +87,15 @@ ngx_http_agents_mcp_exchange_t *ngx_http_agents_mcp_exchange_start(
 void ngx_http_agents_mcp_exchange_cancel(ngx_http_agents_mcp_exchange_t *x);
 
 /*
+ * Sets the timer of what could not be done for want of memory or the like:
+ * after 50 ms, then twice the last time, up to a second.  *backoff is that
+ * time, 0 at first, which is logged.  NGX_DECLINED if it would be "until" by
+ * then.
+ */
+ngx_int_t ngx_http_agents_mcp_exchange_later(ngx_event_t *ev,
+    ngx_msec_t *backoff, ngx_msec_t until, const ngx_str_t *alias);
+
+/*
  * A message, or with no body a DELETE, whose answer does not matter.  It
  * keeps nothing of the caller's and ends by itself, which "done" may learn,
  * who frees the answer's body.  NGX_ERROR without memory or connections.

@@ -51,6 +51,7 @@ struct ngx_http_agents_mcp_exchange_s {
     ngx_http_agents_mcp_pending_t        **last;
     ngx_http_agents_mcp_pending_t         *answer;
 
+    unsigned                               sent:1;      /* maybe */
     unsigned                               stream:1;    /* of events */
     unsigned                               ended:1;     /* bg */
     unsigned                               changed:1;   /* its tools */

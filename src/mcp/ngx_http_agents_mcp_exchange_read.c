@@ -184,6 +184,7 @@ ngx_http_agents_mcp_exchange_judge(ngx_http_agents_mcp_exchange_t *x,
     reply->session = x->session;
     reply->location = x->location;
     reply->changed = x->changed;
+    reply->sent = x->sent;
 
     if (x->failed) {
         reply->outcome = NGX_HTTP_AGENTS_MCP_NO_RESOURCES;
@@ -236,8 +237,12 @@ ngx_http_agents_mcp_exchange_judge(ngx_http_agents_mcp_exchange_t *x,
         return;
 
     case NGX_HTTP_AGENTS_BACKGROUND_BUSY:
-    case NGX_HTTP_AGENTS_BACKGROUND_FAILED:
+    case NGX_HTTP_AGENTS_BACKGROUND_NO_MEMORY:
         reply->outcome = NGX_HTTP_AGENTS_MCP_NO_RESOURCES;
+        return;
+
+    case NGX_HTTP_AGENTS_BACKGROUND_FAILED:
+        reply->outcome = NGX_HTTP_AGENTS_MCP_NO_LOCATION;
         return;
     }
 }

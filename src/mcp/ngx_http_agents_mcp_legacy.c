@@ -91,6 +91,11 @@ ngx_http_agents_mcp_legacy_initialized(void *data,
 
     server->opening = NULL;
 
+    if (reply->outcome == NGX_HTTP_AGENTS_MCP_NO_RESOURCES) {
+        ngx_http_agents_mcp_lacking(server);
+        return;
+    }
+
     if (reply->outcome != NGX_HTTP_AGENTS_MCP_DONE) {
 
         if (!ngx_http_agents_mcp_legacy_is_modern(server, reply)
@@ -113,7 +118,7 @@ ngx_http_agents_mcp_legacy_initialized(void *data,
     if (ngx_http_agents_mcp_legacy_session(server, &reply->session) != NGX_OK
         || ngx_http_agents_mcp_legacy_notify(server) != NGX_OK)
     {
-        ngx_http_agents_mcp_opened(server, "the request could not be made");
+        ngx_http_agents_mcp_lacking(server);
     }
 }
 
@@ -179,6 +184,11 @@ ngx_http_agents_mcp_legacy_notified(void *data,
     ngx_http_agents_mcp_server_t *server = data;
 
     server->opening = NULL;
+
+    if (reply->outcome == NGX_HTTP_AGENTS_MCP_NO_RESOURCES) {
+        ngx_http_agents_mcp_lacking(server);
+        return;
+    }
 
     if (reply->outcome != NGX_HTTP_AGENTS_MCP_DONE) {
         ngx_http_agents_mcp_legacy_failed(server, reply);

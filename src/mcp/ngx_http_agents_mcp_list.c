@@ -22,11 +22,11 @@ static ngx_uint_t ngx_http_agents_mcp_list_unsettled(
 static void ngx_http_agents_mcp_list_refused(
     ngx_http_agents_mcp_server_t *server,
     const ngx_http_agents_mcp_reply_t *reply);
-static const char *ngx_http_agents_mcp_list_add(
-    ngx_http_agents_mcp_server_t *server, json_t *tools);
+static ngx_int_t ngx_http_agents_mcp_list_add(
+    ngx_http_agents_mcp_server_t *server, json_t *tools, const char **why);
 static ngx_int_t ngx_http_agents_mcp_list_add_params(
     ngx_http_agents_mcp_server_t *server, const char *name, json_t *tool);
-static ngx_uint_t ngx_http_agents_mcp_list_more(
+static ngx_int_t ngx_http_agents_mcp_list_more(
     ngx_http_agents_mcp_listing_t *listing, const char *cursor);
 static void ngx_http_agents_mcp_list_end(ngx_http_agents_mcp_server_t *server,
     json_t *tools, const char *why);
@@ -182,7 +182,7 @@ ngx_http_agents_mcp_list_start(ngx_http_agents_mcp_server_t *server)
         || listing->cursors == NULL
         || ngx_http_agents_mcp_list_send(server, NULL) != NGX_OK)
     {
-        ngx_http_agents_mcp_list_fail(server, "the request could not be made");
+        ngx_http_agents_mcp_lacking(server);
     }
 }
 
@@ -254,6 +254,7 @@ static void
 ngx_http_agents_mcp_list_page(void *data,
     const ngx_http_agents_mcp_reply_t *reply)
 {
+    ngx_int_t                       rc;
     const char                     *why;
     ngx_http_agents_mcp_server_t   *server = data;
 
@@ -262,6 +263,11 @@ ngx_http_agents_mcp_list_page(void *data,
 
     listing = &server->listing;
     listing->exchange = NULL;
+
+    if (reply->outcome == NGX_HTTP_AGENTS_MCP_NO_RESOURCES) {
+        ngx_http_agents_mcp_lacking(server);
+        return;
+    }
 
     if (!server->settled && ngx_http_agents_mcp_list_unsettled(server, reply))
     {
@@ -291,21 +297,27 @@ ngx_http_agents_mcp_list_page(void *data,
         listing->ttl = reading->ttl;
     }
 
-    why = ngx_http_agents_mcp_list_add(server, reading->tools);
+    rc = ngx_http_agents_mcp_list_add(server, reading->tools, &why);
 
-    if (why != NULL) {
+    if (rc == NGX_DECLINED) {
         ngx_http_agents_mcp_list_fail(server, why);
         return;
     }
 
-    if (!ngx_http_agents_mcp_list_more(listing, reading->cursor)) {
+    if (rc == NGX_OK) {
+        rc = ngx_http_agents_mcp_list_more(listing, reading->cursor);
+    }
+
+    if (rc == NGX_DONE) {
         ngx_http_agents_mcp_list_remember(server);
         ngx_http_agents_mcp_list_end(server, listing->tools, NULL);
         return;
     }
 
-    if (ngx_http_agents_mcp_list_send(server, reading->cursor) != NGX_OK) {
-        ngx_http_agents_mcp_list_fail(server, "the request could not be made");
+    if (rc != NGX_OK
+        || ngx_http_agents_mcp_list_send(server, reading->cursor) != NGX_OK)
+    {
+        ngx_http_agents_mcp_lacking(server);
     }
 }
 
@@ -325,7 +337,12 @@ ngx_http_agents_mcp_list_unsettled(ngx_http_agents_mcp_server_t *server,
 
     if (rc == NGX_AGAIN && !listing->repeated) {
         listing->repeated = 1;
-        return (ngx_http_agents_mcp_list_send(server, NULL) == NGX_OK);
+
+        if (ngx_http_agents_mcp_list_send(server, NULL) != NGX_OK) {
+            ngx_http_agents_mcp_lacking(server);
+        }
+
+        return 1;
     }
 
     return (rc == NGX_DECLINED
@@ -367,11 +384,12 @@ ngx_http_agents_mcp_list_refused(ngx_http_agents_mcp_server_t *server,
 }
 
 
-/* The first of tools with one name is kept.  What is wrong, or NULL. */
+/* The first of tools with one name is kept.  NGX_DECLINED: there is something
+ * wrong with them; NGX_ERROR without memory. */
 
-static const char *
+static ngx_int_t
 ngx_http_agents_mcp_list_add(ngx_http_agents_mcp_server_t *server,
-    json_t *tools)
+    json_t *tools, const char **why)
 {
     size_t                          i;
     json_t                         *tool;
@@ -381,7 +399,8 @@ ngx_http_agents_mcp_list_add(ngx_http_agents_mcp_server_t *server,
     listing = &server->listing;
 
     if (listing->bytes > NGX_HTTP_AGENTS_MCP_LIST_BYTES) {
-        return "its list of tools is too large";
+        *why = "its list of tools is too large";
+        return NGX_DECLINED;
     }
 
     json_array_foreach(tools, i, tool) {
@@ -393,7 +412,8 @@ ngx_http_agents_mcp_list_add(ngx_http_agents_mcp_server_t *server,
         }
 
         if (json_array_size(listing->tools) == NGX_HTTP_AGENTS_MCP_LIST_TOOLS) {
-            return "it has too many tools";
+            *why = "it has too many tools";
+            return NGX_DECLINED;
         }
 
         if (json_object_set_new(listing->names, name, json_true()) != 0
@@ -401,11 +421,11 @@ ngx_http_agents_mcp_list_add(ngx_http_agents_mcp_server_t *server,
             || ngx_http_agents_mcp_list_add_params(server, name, tool)
                != NGX_OK)
         {
-            return "the request could not be made";
+            return NGX_ERROR;
         }
     }
 
-    return NULL;
+    return NGX_OK;
 }
 
 
@@ -436,21 +456,23 @@ ngx_http_agents_mcp_list_add_params(ngx_http_agents_mcp_server_t *server,
 
 
 /*
- * Whether to ask for another page.  A cursor that came before ends the list:
- * there are servers that answer any cursor with their first page.
+ * Whether to ask for another page: NGX_OK, or NGX_DONE; NGX_ERROR without
+ * memory.  A cursor that came before ends the list: there are servers that
+ * answer any cursor with their first page.
  */
 
-static ngx_uint_t
+static ngx_int_t
 ngx_http_agents_mcp_list_more(ngx_http_agents_mcp_listing_t *listing,
     const char *cursor)
 {
     if (cursor == NULL || listing->pages == NGX_HTTP_AGENTS_MCP_LIST_PAGES
         || json_object_get(listing->cursors, cursor) != NULL)
     {
-        return 0;
+        return NGX_DONE;
     }
 
-    return json_object_set_new(listing->cursors, cursor, json_true()) == 0;
+    return (json_object_set_new(listing->cursors, cursor, json_true()) == 0)
+           ? NGX_OK : NGX_ERROR;
 }
 
 

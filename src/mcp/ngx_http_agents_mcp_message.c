@@ -1,4 +1,5 @@
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "ngx_http_agents_json.h"
@@ -16,6 +17,8 @@ static void ngx_http_agents_mcp_message_method(ngx_http_agents_buf_t *buf,
 static void ngx_http_agents_mcp_message_client(ngx_http_agents_buf_t *buf);
 static void ngx_http_agents_mcp_message_add_meta(ngx_http_agents_buf_t *buf,
     const char *meta);
+static void ngx_http_agents_mcp_message_parse(
+    ngx_http_agents_mcp_reading_t *reading);
 static json_t *ngx_http_agents_mcp_message_ours(
     const ngx_http_agents_mcp_reading_t *reading, json_t *value);
 static int ngx_http_agents_mcp_message_is_answer(
@@ -243,6 +246,21 @@ ngx_http_agents_mcp_message_text(const char *text)
 
 void
 ngx_http_agents_mcp_message_read(ngx_http_agents_mcp_reading_t *reading)
+{
+    errno = 0;
+
+    ngx_http_agents_mcp_message_parse(reading);
+
+    /* what was found for want of memory, or was not, is not so */
+
+    if (errno == ENOMEM) {
+        reading->found = NGX_HTTP_AGENTS_MCP_NO_MEMORY;
+    }
+}
+
+
+static void
+ngx_http_agents_mcp_message_parse(ngx_http_agents_mcp_reading_t *reading)
 {
     json_t                        *value, *object;
     const char                    *method;

@@ -88,7 +88,8 @@ typedef enum {
     NGX_HTTP_AGENTS_MCP_REQUEST,    /* of the server: "reply" is to be sent */
     NGX_HTTP_AGENTS_MCP_INVALID,    /* no message, or a result that is none:
                                        "message" says what is wrong */
-    NGX_HTTP_AGENTS_MCP_NO_MEMORY
+    NGX_HTTP_AGENTS_MCP_NO_MEMORY   /* to tell which: what else stands in the
+                                       reading means nothing */
 } ngx_http_agents_mcp_found_e;
 
 

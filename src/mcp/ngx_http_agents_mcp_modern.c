@@ -167,6 +167,7 @@ ngx_http_agents_mcp_modern_settle(ngx_http_agents_mcp_server_t *server,
 
     case NGX_HTTP_AGENTS_MCP_UNREACHABLE:
     case NGX_HTTP_AGENTS_MCP_NO_RESOURCES:
+    case NGX_HTTP_AGENTS_MCP_NO_LOCATION:
         return NGX_OK;
 
     case NGX_HTTP_AGENTS_MCP_HTTP:

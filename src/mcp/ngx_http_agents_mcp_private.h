@@ -117,7 +117,9 @@ struct ngx_http_agents_mcp_server_s {
     ngx_msec_t                           open_deadline;
     ngx_uint_t                           opens;     /* how often it opened */
     ngx_http_agents_mcp_exchange_t      *opening;
-    ngx_event_t                          start;
+    ngx_event_t                          start;     /* of what is to be done,
+                                                       or done again */
+    ngx_msec_t                           backoff;   /* the last one */
     char                                 why[NGX_HTTP_AGENTS_MCP_WHY_LEN];
 
     /* the era's: sent with every request */
@@ -157,6 +159,11 @@ void ngx_http_agents_mcp_open(ngx_http_agents_mcp_server_t *server,
  * gone after it. */
 void ngx_http_agents_mcp_opened(ngx_http_agents_mcp_server_t *server,
     const char *why);
+
+/* Opening, or the listing of a server that is open, lacks memory or the like
+ * of ours: it is begun again, later, and fails if there is no time for that.
+ * The server may be gone after it. */
+void ngx_http_agents_mcp_lacking(ngx_http_agents_mcp_server_t *server);
 
 /* Tries the other era, by "deadline", in a later event; NGX_DECLINED if both
  * were tried. */

@@ -6,7 +6,7 @@
 
 
 static const char *ngx_http_agents_mcp_reply_text(
-    ngx_http_agents_mcp_outcome_e outcome);
+    const ngx_http_agents_mcp_reply_t *reply);
 static u_char *ngx_http_agents_mcp_reply_location(
     const ngx_http_agents_mcp_reply_t *reply, u_char *p, u_char *last);
 
@@ -32,7 +32,7 @@ ngx_http_agents_mcp_reply_why(const ngx_http_agents_mcp_reply_t *reply,
     }
 
     p = ngx_slprintf(p, last, "%s",
-                     ngx_http_agents_mcp_reply_text(reply->outcome));
+                     ngx_http_agents_mcp_reply_text(reply));
 
     if (reply->outcome == NGX_HTTP_AGENTS_MCP_HTTP) {
         p = ngx_slprintf(p, last, " %ui", status);
@@ -42,7 +42,9 @@ ngx_http_agents_mcp_reply_why(const ngx_http_agents_mcp_reply_t *reply,
         }
     }
 
-    message = (reply->reading != NULL) ? reply->reading->message : NULL;
+    message = (reply->reading != NULL
+               && reply->outcome != NGX_HTTP_AGENTS_MCP_NO_RESOURCES)
+              ? reply->reading->message : NULL;
 
     if (message != NULL) {
         p = ngx_slprintf(p, last, ": %s", message);
@@ -53,9 +55,9 @@ ngx_http_agents_mcp_reply_why(const ngx_http_agents_mcp_reply_t *reply,
 
 
 static const char *
-ngx_http_agents_mcp_reply_text(ngx_http_agents_mcp_outcome_e outcome)
+ngx_http_agents_mcp_reply_text(const ngx_http_agents_mcp_reply_t *reply)
 {
-    switch (outcome) {
+    switch (reply->outcome) {
 
     case NGX_HTTP_AGENTS_MCP_DONE:
         break;
@@ -82,6 +84,14 @@ ngx_http_agents_mcp_reply_text(ngx_http_agents_mcp_outcome_e outcome)
         return "the server's answer is too large";
 
     case NGX_HTTP_AGENTS_MCP_NO_RESOURCES:
+
+        if (reply->sent) {
+            return "there was no memory for the server's answer";
+        }
+
+        /* fall through */
+
+    case NGX_HTTP_AGENTS_MCP_NO_LOCATION:
         return "the request could not be made";
     }
 

@@ -23,7 +23,8 @@ typedef enum {
     NGX_HTTP_AGENTS_MCP_CUT_OFF,        /* the connection ended before */
     NGX_HTTP_AGENTS_MCP_TIMED_OUT,
     NGX_HTTP_AGENTS_MCP_OVERSIZED,
-    NGX_HTTP_AGENTS_MCP_NO_RESOURCES    /* memory, connections */
+    NGX_HTTP_AGENTS_MCP_NO_RESOURCES,   /* of ours: memory, connections */
+    NGX_HTTP_AGENTS_MCP_NO_LOCATION     /* that passes requests on */
 } ngx_http_agents_mcp_outcome_e;
 
 
@@ -35,6 +36,9 @@ typedef struct {
     size_t                           bytes;         /* of the message */
     unsigned                         changed:1;     /* its tools have, as it
                                                        said meanwhile */
+    unsigned                         sent:1;        /* of NO_RESOURCES: the
+                                                       server may have had the
+                                                       request */
     ngx_http_agents_mcp_reading_t   *reading;       /* of the answer; NULL if
                                                        there is none; what the
                                                        callee takes out of it,

@@ -216,7 +216,7 @@ ngx_http_agents_mcp_route_resolve(ngx_http_agents_mcp_route_t *route,
 
     if (rc != NGX_OK) {
         route->resolving = NULL;
-        return NGX_DECLINED;
+        return NGX_ERROR;       /* nothing was asked, for want of memory */
     }
 
     return NGX_AGAIN;

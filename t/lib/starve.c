@@ -2,7 +2,8 @@
 /*
  * Takes memory away from chosen processes, for t/056-memory.t.  Preloaded; the
  * file that AGENTS_STARVE names is mapped by all of them: its first number says
- * that each so manieth allocation fails (0: none does), the others are the
+ * that each so manieth allocation fails (0: none does); below 0 it is counted
+ * up, and the one allocation that makes it 0 fails.  The others are the
  * processes that it is for.
  */
 
@@ -51,13 +52,35 @@ starve_init(void)
         return;
     }
 
-    p = mmap(NULL, (1 + NPIDS) * sizeof(int32_t), PROT_READ, MAP_SHARED, fd,
-             0);
+    p = mmap(NULL, (1 + NPIDS) * sizeof(int32_t), PROT_READ|PROT_WRITE,
+             MAP_SHARED, fd, 0);
     close(fd);
 
     if (p != MAP_FAILED) {
         starve = p;
     }
+}
+
+
+/* Whether it is this one's turn. */
+
+static int
+starve_turn(void)
+{
+    int32_t  every;
+
+    every = starve[0];
+
+    while (every < 0) {
+        if (__atomic_compare_exchange_n(&starve[0], &every, every + 1, 0,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        {
+            return (every == -1);
+        }
+    }
+
+    return (every != 0
+            && __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) % every == 0);
 }
 
 
@@ -67,9 +90,8 @@ starve_now(const void *caller)
     int      i;
     pid_t    pid;
     Dl_info  info;
-    int32_t  every;
 
-    if (starve == NULL || (every = starve[0]) == 0) {
+    if (starve == NULL || starve[0] == 0) {
         return 0;
     }
 
@@ -81,9 +103,7 @@ starve_now(const void *caller)
         }
     }
 
-    if (i > NPIDS
-        || __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) % every != 0)
-    {
+    if (i > NPIDS || !starve_turn()) {
         return 0;
     }
 

@@ -102,6 +102,9 @@ sub run_body {
 
 sub pick { return $_[int rand @_] }
 
+# A copy: what is changed in one body is no part of the next one.
+sub value { return $json->decode($json->encode([ pick(@values) ]))->[0] }
+
 
 # The text of a body with one to three changes.
 sub mutant {
@@ -121,7 +124,7 @@ sub mutant {
             delete $holder->{$key};
         } elsif ($how == 2 && ref $holder eq 'HASH') {
             $holder->{pick(@{[ 'x', '', '~1/', "\x{e9}", uc $key, 'kind',
-                               'name', 'system_prompt' ]})} = pick(@values);
+                               'name', 'system_prompt' ]})} = value();
         } elsif ($how == 3) {
             my ($other, $name) = @{pick(places($body))};
             my $value = ref $other eq 'HASH' ? $other->{$name}
@@ -131,7 +134,7 @@ sub mutant {
             $$slot = pick([ $$slot ], { a => $$slot },
                           [ ($$slot) x pick(2, 17, 130) ]);
         } else {
-            $$slot = pick(@values);
+            $$slot = value();
         }
     }
     my $text = $json->encode($body);

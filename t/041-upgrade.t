@@ -83,8 +83,9 @@ sub complete {
     my $took = time - $begin;
     is_deeply \@wrong, [], 'every run completes';
     ok $took < $seconds, sprintf 'soon: within %.1f s', $took;
-    $calls{$_->{json}{params}{arguments}{text}}++
-        for grep { ($_->{json}{method} || '') eq 'tools/call' }
+    $calls{$_}++
+        for grep { defined } map { $_->{json}{params}{arguments}{text} }
+            grep { ($_->{json}{method} || '') eq 'tools/call' }
             @{$t->mock->requests('/mcp')};
     is scalar keys %calls, 4 * @runs, 'every call was made';
     is_deeply [ grep { $calls{$_} != 1 } keys %calls ], [], 'once';
@@ -227,8 +228,10 @@ sub little_time {
     my $slow = $t->run($t->conversation,
                        script({ text => 'slow', delay => 4 }));
     my @runs = runs($t, 8);
-    $t->wait_for(5, sub {
-        $t->get("/agents/runs/$slow->{id}")->{json}{status} eq 'running' });
+    my $call = $t->run($t->conversation(name => 'x', mcp => ''), script(
+        { tools => [ [ 'mcp-slow', { seconds => 3 } ] ] }, { text => 'called' }));
+    $t->wait_for(5, sub { grep { ($_->{json}{params}{name} || '') eq 'slow' }
+                          @{$t->mock->requests('/mcp')} });
     my $tag = $t->get("/agents/runs/$slow->{id}")->{headers}{etag};
     my $socket = $t->socket;
     print {$socket} "GET /agents/runs/$slow->{id}?wait=30 HTTP/1.1\r\n"
@@ -242,6 +245,11 @@ sub little_time {
     like $answer, qr{^HTTP/1\.1 304 }, 'a long poll is answered';
     ok time - $begin < 3, 'at once';
     is $t->finished($slow)->{final_text}, 'slow', 'a long step is ended';
+    is $t->finished($call)->{final_text}, 'called', 'and one that is a call';
+    my ($result) = map { $_->{content_blocks}[0] }
+                   grep { $_->{role} eq 'tool' }
+                   @{$t->messages({ id => $call->{conversation_id} })};
+    ok !$result->{is_error}, '    that had its result';
     complete($t, 20, @runs);
     gone($t, 'the old workers', @before);
     return;

@@ -57,7 +57,6 @@ my %STARTS = map { $_ => 1 } qw(kill_worker kill_node reload);
 my %MAY = (
     AgentLoopCancelled          => qr/^cancel$/,
     AgentLoopAbandoned          => qr/^(?:kill|stop)_worker$/,
-    AgentLoopMcpDiscoveryFailed => qr/^little_memory$/,
     AgentLoopInternal           => qr/^little_memory$/,
 );
 

@@ -8,9 +8,10 @@ use lib "$FindBin::Bin/lib";
 use AgentsTest;
 use AgentsTest::Burst;
 
-for my $m (AgentsTest->matrix(1)) {
-    my $on = "on $m->{name}";
-    my $t = AgentsTest->new(%$m,
+# The bounds are each worker's.
+for my $store (AgentsTest->stores) {
+    my $on = "on $store";
+    my $t = AgentsTest->new(store => $store, workers => 1,
         http => 'agents_max_requests 8; agents_max_runs 3;'
                 . ' agents_max_bodies 100k;')->start;
     $t->allow(qr/answered 503 "overloaded"/);
@@ -19,7 +20,7 @@ for my $m (AgentsTest->matrix(1)) {
     subtest "bodies in memory $on" => sub { bodies($t) };
     subtest "runs of a worker $on" => sub { runs($t) };
     subtest "runs that are taken over $on" => sub { claims($t) };
-    $t->clean("$m->{name}: no error logged");
+    $t->clean("$store: no error logged");
 }
 
 my ($one) = AgentsTest->stores;

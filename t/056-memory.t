@@ -19,7 +19,9 @@ system('cc', '-O1', '-shared', '-fPIC', '-o', "$dir/starve.so",
        "$FindBin::Bin/lib/starve.c") == 0 or die "starve.c\n";
 starve(0);
 
-for my $m (AgentsTest->matrix(1)) {
+# What is short is each worker's.
+for my $m (map { { store => $_, workers => 1, name => $_ } }
+               AgentsTest->stores) {
     for my $every (400, 60) {
         subtest "allocations fail, one of $every on $m->{name}" =>
             sub { starved($m, $every) };

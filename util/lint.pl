@@ -27,7 +27,7 @@ my $COLUMNS = 80;
 my $NGINX_FREE = qr{
     ^agentsctl/.*\.[ch]$
   | ^t/unit/[^/]+\.[ch]$
-  | ^src/base/ngx_http_agents_ (?! (?: secret | task | turn ) \. )
+  | ^src/base/ngx_http_agents_ (?! (?: fd | secret | task | turn ) \. )
   | ^src/store/ngx_http_agents_ (?! db_nginx )
   | ^src/mcp/ngx_http_agents_ (?: address | url
                                 | mcp_(?: content | message | schema

@@ -1,5 +1,6 @@
 
 #include "ngx_http_agents_transfer.h"
+#include "ngx_http_agents_fd.h"
 
 
 static int ngx_http_agents_transport_timer_callback(CURLM *multi, long timeout,
@@ -7,8 +8,6 @@ static int ngx_http_agents_transport_timer_callback(CURLM *multi, long timeout,
 static int ngx_http_agents_transport_socket_callback(CURL *easy,
     curl_socket_t s, int what, void *data, void *socket);
 static void ngx_http_agents_transport_socket_free(ngx_connection_t *c);
-static ngx_int_t ngx_http_agents_transport_want(ngx_event_t *ev,
-    ngx_int_t event, ngx_uint_t wanted);
 static void ngx_http_agents_transport_lose(CURL *easy);
 static void ngx_http_agents_transport_io_handler(ngx_event_t *ev);
 static void ngx_http_agents_transport_timer_handler(ngx_event_t *ev);
@@ -235,18 +234,12 @@ ngx_http_agents_transport_socket_callback(CURL *easy, curl_socket_t s,
     }
 
     if (c == NULL) {
-        c = ngx_get_connection(s, t->log);
-
+        c = ngx_http_agents_fd_attach(s, ngx_http_agents_transport_io_handler,
+                                      t, t->log);
         if (c == NULL) {
             ngx_http_agents_transport_lose(easy);
             return 0;
         }
-
-        c->data = t;
-        c->read->handler = ngx_http_agents_transport_io_handler;
-        c->read->log = t->log;
-        c->write->handler = ngx_http_agents_transport_io_handler;
-        c->write->log = t->log;
 
         if (curl_multi_assign(t->multi, s, c) != CURLM_OK) {
             ngx_http_agents_transport_socket_free(c);
@@ -255,12 +248,8 @@ ngx_http_agents_transport_socket_callback(CURL *easy, curl_socket_t s,
         }
     }
 
-    if (ngx_http_agents_transport_want(c->read, NGX_READ_EVENT,
-                                       what & CURL_POLL_IN)
-        != NGX_OK
-        || ngx_http_agents_transport_want(c->write, NGX_WRITE_EVENT,
-                                          what & CURL_POLL_OUT)
-           != NGX_OK)
+    if (ngx_http_agents_fd_want(c, what & CURL_POLL_IN, what & CURL_POLL_OUT)
+        != NGX_OK)
     {
         ngx_http_agents_transport_lose(easy);
     }
@@ -279,48 +268,8 @@ ngx_http_agents_transport_socket_free(ngx_connection_t *c)
      * kernel has forgotten its events by then
      */
 
-    if (fcntl(c->fd, F_GETFD) == -1) {
-
-        if (c->read->active) {
-            (void) ngx_del_event(c->read, NGX_READ_EVENT, NGX_CLOSE_EVENT);
-        }
-
-        if (c->write->active) {
-            (void) ngx_del_event(c->write, NGX_WRITE_EVENT, NGX_CLOSE_EVENT);
-        }
-
-    } else {
-        (void) ngx_http_agents_transport_want(c->read, NGX_READ_EVENT, 0);
-        (void) ngx_http_agents_transport_want(c->write, NGX_WRITE_EVENT, 0);
-    }
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    ngx_free_connection(c);
-
-    c->fd = (ngx_socket_t) -1;
-}
-
-
-static ngx_int_t
-ngx_http_agents_transport_want(ngx_event_t *ev, ngx_int_t event,
-    ngx_uint_t wanted)
-{
-    if (wanted && !ev->active) {
-        return ngx_add_event(ev, event, NGX_LEVEL_EVENT);
-    }
-
-    if (!wanted && ev->active) {
-        return ngx_del_event(ev, event, 0);
-    }
-
-    return NGX_OK;
+    ngx_http_agents_fd_detach(c, fcntl(c->fd, F_GETFD) == -1 ? NGX_CLOSE_EVENT
+                                                             : 0);
 }
 
 

@@ -9,6 +9,7 @@
 #include <ngx_event.h>
 #include <sys/eventfd.h>
 
+#include "ngx_http_agents_fd.h"
 #include "ngx_http_agents_wake.h"
 
 
@@ -93,9 +94,7 @@ ngx_http_agents_wake_close(void *data)
     ngx_uint_t  i;
 
     for (i = 0; i < fds->n; i++) {
-        if (fds->list[i] != -1) {
-            (void) close(fds->list[i]);
-        }
+        (void) close(fds->list[i]);
     }
 }
 
@@ -141,20 +140,14 @@ ngx_http_agents_wake_attach(ngx_http_agents_wake_t *wake, ngx_log_t *log)
         return NGX_ERROR;
     }
 
-    c = ngx_get_connection(wake->fds->list[ngx_worker], log);
+    c = ngx_http_agents_fd_attach(wake->fds->list[ngx_worker],
+                                  ngx_http_agents_wake_read_handler, wake, log);
     if (c == NULL) {
         return NGX_ERROR;
     }
 
-    c->data = wake;
-    c->log = log;
-    c->read->log = log;
-    c->write->log = log;
-    c->read->handler = ngx_http_agents_wake_read_handler;
-
-    if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
-        ngx_free_connection(c);
-        c->fd = (ngx_socket_t) -1;
+    if (ngx_http_agents_fd_want(c, 1, 0) != NGX_OK) {
+        ngx_http_agents_fd_detach(c, 0);
         return NGX_ERROR;
     }
 
@@ -167,10 +160,7 @@ ngx_http_agents_wake_attach(ngx_http_agents_wake_t *wake, ngx_log_t *log)
 void
 ngx_http_agents_wake_destroy(ngx_http_agents_wake_t *wake)
 {
-    /* the process's own copy of the descriptor; the master has another */
-
-    wake->fds->list[ngx_worker] = -1;
-    ngx_close_connection(wake->connection);
+    ngx_http_agents_fd_detach(wake->connection, 0);
 }
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "ngx_http_agents_fd.h"
 #include "ngx_http_agents_wire.h"
 
 
@@ -102,11 +103,7 @@ ngx_http_agents_wire_close(void *data)
     ngx_uint_t  i;
 
     for (i = 0; i < fds->n; i++) {
-
-        if (fds->list[i][0] != (ngx_socket_t) -1) {
-            (void) ngx_close_socket(fds->list[i][0]);
-        }
-
+        (void) ngx_close_socket(fds->list[i][0]);
         (void) ngx_close_socket(fds->list[i][1]);
     }
 }
@@ -164,20 +161,14 @@ ngx_http_agents_wire_attach(ngx_http_agents_wire_t *wire, ngx_log_t *log)
         return NGX_ERROR;
     }
 
-    c = ngx_get_connection(wire->fds->list[ngx_worker][0], log);
+    c = ngx_http_agents_fd_attach(wire->fds->list[ngx_worker][0],
+                                  ngx_http_agents_wire_read_handler, wire, log);
     if (c == NULL) {
         return NGX_ERROR;
     }
 
-    c->data = wire;
-    c->log = log;
-    c->read->log = log;
-    c->write->log = log;
-    c->read->handler = ngx_http_agents_wire_read_handler;
-
-    if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
-        ngx_free_connection(c);
-        c->fd = (ngx_socket_t) -1;
+    if (ngx_http_agents_fd_want(c, 1, 0) != NGX_OK) {
+        ngx_http_agents_fd_detach(c, 0);
         return NGX_ERROR;
     }
 
@@ -201,11 +192,7 @@ ngx_http_agents_wire_destroy(ngx_http_agents_wire_t *wire)
     }
 
     if (wire->connection != NULL) {
-
-        /* the process's own copy of the socket; the master has another */
-
-        wire->fds->list[ngx_worker][0] = (ngx_socket_t) -1;
-        ngx_close_connection(wire->connection);
+        ngx_http_agents_fd_detach(wire->connection, 0);
     }
 }
 

@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_agents_db_nginx_pg_core.h"
+#include "ngx_http_agents_fd.h"
 
 
 /* Milliseconds: to connect and learn the version; between two looks at it. */
@@ -31,8 +32,6 @@ static void ngx_http_agents_db_nginx_pg_conn_changed(
     ngx_http_agents_db_pg_state_e state);
 static ngx_int_t ngx_http_agents_db_nginx_pg_conn_watch(
     ngx_http_agents_db_nginx_conn_t *conn);
-static ngx_int_t ngx_http_agents_db_nginx_pg_conn_want(
-    ngx_event_t *ev, ngx_int_t event, ngx_uint_t wanted);
 static void ngx_http_agents_db_nginx_pg_conn_unwatch(
     ngx_http_agents_db_nginx_conn_t *conn, ngx_uint_t flags);
 static void ngx_http_agents_db_nginx_pg_conn_arm(
@@ -326,9 +325,8 @@ ngx_http_agents_db_nginx_pg_conn_changed(ngx_http_agents_db_nginx_conn_t *conn,
 static ngx_int_t
 ngx_http_agents_db_nginx_pg_conn_watch(ngx_http_agents_db_nginx_conn_t *conn)
 {
-    int                fd;
-    unsigned           events;
-    ngx_connection_t  *c;
+    int       fd;
+    unsigned  events;
 
     fd = ngx_http_agents_db_pg_fd(conn->pg);
     events = ngx_http_agents_db_pg_events(conn->pg);
@@ -338,51 +336,17 @@ ngx_http_agents_db_nginx_pg_conn_watch(ngx_http_agents_db_nginx_conn_t *conn)
     }
 
     if (conn->c == NULL) {
-
-        c = ngx_get_connection(fd, conn->store->base.log);
-        if (c == NULL) {
+        conn->c = ngx_http_agents_fd_attach(fd,
+                                 ngx_http_agents_db_nginx_pg_conn_io_handler,
+                                 conn, conn->store->base.log);
+        if (conn->c == NULL) {
             return NGX_ERROR;
         }
-
-        c->data = conn;
-        c->log_error = NGX_ERROR_ERR;
-
-        c->read->handler = ngx_http_agents_db_nginx_pg_conn_io_handler;
-        c->read->log = c->log;
-        c->write->handler = ngx_http_agents_db_nginx_pg_conn_io_handler;
-        c->write->log = c->log;
-
-        conn->c = c;
     }
 
-    if (ngx_http_agents_db_nginx_pg_conn_want(conn->c->read, NGX_READ_EVENT,
-                                         events & NGX_HTTP_AGENTS_DB_PG_READ)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_agents_db_nginx_pg_conn_want(conn->c->write,
-                                        NGX_WRITE_EVENT,
-                                        events & NGX_HTTP_AGENTS_DB_PG_WRITE);
-}
-
-
-static ngx_int_t
-ngx_http_agents_db_nginx_pg_conn_want(ngx_event_t *ev, ngx_int_t event,
-    ngx_uint_t wanted)
-{
-    /* level events: libpq does not always read to the end */
-
-    if (wanted && !ev->active) {
-        return ngx_add_event(ev, event, NGX_LEVEL_EVENT);
-    }
-
-    if (!wanted && ev->active) {
-        return ngx_del_event(ev, event, 0);
-    }
-
-    return NGX_OK;
+    return ngx_http_agents_fd_want(conn->c,
+                                   events & NGX_HTTP_AGENTS_DB_PG_READ,
+                                   events & NGX_HTTP_AGENTS_DB_PG_WRITE);
 }
 
 
@@ -392,40 +356,10 @@ static void
 ngx_http_agents_db_nginx_pg_conn_unwatch(ngx_http_agents_db_nginx_conn_t *conn,
     ngx_uint_t flags)
 {
-    ngx_connection_t  *c;
-
-    c = conn->c;
-
-    if (c == NULL) {
-        return;
+    if (conn->c != NULL) {
+        ngx_http_agents_fd_detach(conn->c, flags);
+        conn->c = NULL;
     }
-
-    conn->c = NULL;
-
-    /* a failure is logged by nginx; there is no more that could be done */
-
-    if (c->read->active) {
-        (void) ngx_del_event(c->read, NGX_READ_EVENT, flags);
-    }
-
-    if (c->write->active) {
-        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, flags);
-    }
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    c->read->closed = 1;
-    c->write->closed = 1;
-
-    ngx_free_connection(c);
-
-    c->fd = (ngx_socket_t) -1;
 }
 
 

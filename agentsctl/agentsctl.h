@@ -9,6 +9,7 @@
 #define _AGENTSCTL_H_INCLUDED_
 
 
+#include "ngx_http_agents_buf.h"
 #include "ngx_http_agents_db_poll.h"
 
 
@@ -89,6 +90,9 @@ void agentsctl_error(const char *fmt, ...)
 /* Runs a batch: 0, or -1 with a word on stderr about "what" failed. */
 int agentsctl_batch(agentsctl_t *ctl, ngx_http_agents_db_batch_t *batch,
     const char *what);
+
+/* Prints a text and frees it; returns what to exit with. */
+int agentsctl_print(ngx_http_agents_buf_t *buf);
 
 
 /* The commands; they return what to exit with. */

@@ -119,6 +119,27 @@ agentsctl_batch(agentsctl_t *ctl, ngx_http_agents_db_batch_t *batch,
 
 
 int
+agentsctl_print(ngx_http_agents_buf_t *buf)
+{
+    int  rc;
+
+    rc = AGENTSCTL_OK;
+
+    if (buf->failed) {
+        agentsctl_error("no memory");
+        rc = AGENTSCTL_FAILED;
+
+    } else {
+        (void) fwrite(buf->data, 1, buf->len, stdout);
+    }
+
+    ngx_http_agents_buf_free(buf);
+
+    return rc;
+}
+
+
+int
 main(int argc, char **argv)
 {
     int          rc;

@@ -28,11 +28,6 @@ static void agentsctl_runs_head(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_run_record_t *run);
 static void agentsctl_runs_body(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_run_record_t *run);
-static void agentsctl_runs_text(ngx_http_agents_buf_t *buf, const char *key,
-    const ngx_http_agents_text_t *text);
-static void agentsctl_runs_raw(ngx_http_agents_buf_t *buf, const char *key,
-    const ngx_http_agents_text_t *text);
-static int agentsctl_runs_print(ngx_http_agents_buf_t *buf);
 
 
 static const char *const  agentsctl_runs_statuses[] = {
@@ -111,7 +106,7 @@ agentsctl_runs_show(agentsctl_t *ctl)
     ngx_http_agents_json_end(&buf);
     ngx_http_agents_buf_addc(&buf, '\n');
 
-    rc = agentsctl_runs_print(&buf);
+    rc = agentsctl_print(&buf);
 
     ngx_http_agents_db_batch_free(batch);
 
@@ -308,13 +303,13 @@ agentsctl_runs_json(const ngx_http_agents_db_batch_t *batch)
         ngx_http_agents_buf_adds(&buf, i ? ",\n" : "\n");
         ngx_http_agents_json_begin(&buf);
         agentsctl_runs_head(&buf, &run);
-        agentsctl_runs_text(&buf, "error_type", &run.error_type);
+        ngx_http_agents_json_member_text(&buf, "error_type", &run.error_type);
         ngx_http_agents_json_end(&buf);
     }
 
     ngx_http_agents_buf_adds(&buf, "\n]\n");
 
-    return agentsctl_runs_print(&buf);
+    return agentsctl_print(&buf);
 }
 
 
@@ -324,25 +319,19 @@ static void
 agentsctl_runs_head(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_run_record_t *run)
 {
-    agentsctl_runs_text(buf, "id", &run->id);
-    agentsctl_runs_text(buf, "company_id", &run->company_id);
-    agentsctl_runs_text(buf, "user_id", &run->user_id);
-    agentsctl_runs_text(buf, "conversation_id", &run->conversation_id);
-    agentsctl_runs_text(buf, "status", &run->status);
-    agentsctl_runs_text(buf, "owner", &run->owner);
+    ngx_http_agents_json_member_text(buf, "id", &run->id);
+    ngx_http_agents_json_member_text(buf, "company_id", &run->company_id);
+    ngx_http_agents_json_member_text(buf, "user_id", &run->user_id);
+    ngx_http_agents_json_member_text(buf, "conversation_id",
+                                     &run->conversation_id);
+    ngx_http_agents_json_member_text(buf, "status", &run->status);
+    ngx_http_agents_json_member_text(buf, "owner", &run->owner);
     ngx_http_agents_json_member_integer(buf, "takeovers", run->takeovers);
     ngx_http_agents_json_member_raw(buf, "cancel",
                                     run->cancel ? "true" : "false",
                                     run->cancel ? 4 : 5);
     ngx_http_agents_json_member_time(buf, "created_at", run->created_at);
-
-    if (run->finished_at != 0) {
-        ngx_http_agents_json_member_time(buf, "finished_at",
-                                         run->finished_at);
-    } else {
-        ngx_http_agents_json_member_raw(buf, "finished_at", NULL, 0);
-    }
-
+    ngx_http_agents_json_member_time(buf, "finished_at", run->finished_at);
     ngx_http_agents_json_member_integer(buf, "iterations_used",
                                         run->iterations_used);
 }
@@ -352,8 +341,8 @@ static void
 agentsctl_runs_body(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_run_record_t *run)
 {
-    agentsctl_runs_text(buf, "api", &run->api);
-    agentsctl_runs_text(buf, "client_op_id", &run->client_op_id);
+    ngx_http_agents_json_member_text(buf, "api", &run->api);
+    ngx_http_agents_json_member_text(buf, "client_op_id", &run->client_op_id);
     ngx_http_agents_json_member_integer(buf, "epoch", run->epoch);
     ngx_http_agents_json_member_integer(buf, "base_version",
                                         run->base_version);
@@ -363,51 +352,17 @@ agentsctl_runs_body(ngx_http_agents_buf_t *buf,
                                         run->completion_tokens);
     ngx_http_agents_json_member_integer(buf, "total_tokens",
                                         run->total_tokens);
-    agentsctl_runs_raw(buf, "submitted_inference_job_ids", &run->job_ids);
-    agentsctl_runs_raw(buf, "payload", &run->payload);
-    agentsctl_runs_raw(buf, "tool_choice", &run->tool_choice);
-    agentsctl_runs_raw(buf, "effective_config", &run->effective_config);
-    agentsctl_runs_raw(buf, "pending_tool_calls", &run->pending_tool_calls);
-    agentsctl_runs_text(buf, "final_text", &run->final_text);
-    agentsctl_runs_raw(buf, "final_structured_output",
-                       &run->final_structured_output);
-    agentsctl_runs_text(buf, "error_type", &run->error_type);
-    agentsctl_runs_text(buf, "error_message", &run->error_message);
-}
-
-
-static void
-agentsctl_runs_text(ngx_http_agents_buf_t *buf, const char *key,
-    const ngx_http_agents_text_t *text)
-{
-    ngx_http_agents_json_member_string(buf, key, text->data, text->len);
-}
-
-
-static void
-agentsctl_runs_raw(ngx_http_agents_buf_t *buf, const char *key,
-    const ngx_http_agents_text_t *text)
-{
-    ngx_http_agents_json_member_raw(buf, key, text->data, text->len);
-}
-
-
-static int
-agentsctl_runs_print(ngx_http_agents_buf_t *buf)
-{
-    int  rc;
-
-    rc = AGENTSCTL_OK;
-
-    if (buf->failed) {
-        agentsctl_error("no memory");
-        rc = AGENTSCTL_FAILED;
-
-    } else {
-        (void) fwrite(buf->data, 1, buf->len, stdout);
-    }
-
-    ngx_http_agents_buf_free(buf);
-
-    return rc;
+    ngx_http_agents_json_member_json(buf, "submitted_inference_job_ids",
+                                     &run->job_ids);
+    ngx_http_agents_json_member_json(buf, "payload", &run->payload);
+    ngx_http_agents_json_member_json(buf, "tool_choice", &run->tool_choice);
+    ngx_http_agents_json_member_json(buf, "effective_config",
+                                     &run->effective_config);
+    ngx_http_agents_json_member_json(buf, "pending_tool_calls",
+                                     &run->pending_tool_calls);
+    ngx_http_agents_json_member_text(buf, "final_text", &run->final_text);
+    ngx_http_agents_json_member_json(buf, "final_structured_output",
+                                     &run->final_structured_output);
+    ngx_http_agents_json_member_text(buf, "error_type", &run->error_type);
+    ngx_http_agents_json_member_text(buf, "error_message", &run->error_message);
 }

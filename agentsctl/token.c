@@ -31,8 +31,6 @@ static int agentsctl_token_owner(const agentsctl_t *ctl,
     ngx_http_agents_owner_t *owner);
 static void agentsctl_token_table(const ngx_http_agents_db_batch_t *batch);
 static int agentsctl_token_json(const ngx_http_agents_db_batch_t *batch);
-static void agentsctl_token_json_time(ngx_http_agents_buf_t *buf,
-    const char *key, int64_t ms);
 static const char *agentsctl_token_state(const ngx_http_agents_token_t *token);
 
 
@@ -330,47 +328,20 @@ agentsctl_token_json(const ngx_http_agents_db_batch_t *batch)
 
         ngx_http_agents_buf_adds(&buf, i ? ",\n" : "\n");
         ngx_http_agents_json_begin(&buf);
-        ngx_http_agents_json_member_string(&buf, "id", t.id.data, t.id.len);
+        ngx_http_agents_json_member_text(&buf, "id", &t.id);
         ngx_http_agents_json_member_cstring(&buf, "state",
                                             agentsctl_token_state(&t));
-        ngx_http_agents_json_member_string(&buf, "company_id",
-                                           t.company_id.data,
-                                           t.company_id.len);
-        ngx_http_agents_json_member_string(&buf, "user_id", t.user_id.data,
-                                           t.user_id.len);
-        ngx_http_agents_json_member_string(&buf, "permissions",
-                                           t.permissions.data,
-                                           t.permissions.len);
+        ngx_http_agents_json_member_text(&buf, "company_id", &t.company_id);
+        ngx_http_agents_json_member_text(&buf, "user_id", &t.user_id);
+        ngx_http_agents_json_member_text(&buf, "permissions",
+                                         &t.permissions);
         ngx_http_agents_json_member_time(&buf, "created_at", t.created_at);
-        agentsctl_token_json_time(&buf, "expires_at", t.expires_at);
-        agentsctl_token_json_time(&buf, "revoked_at", t.revoked_at);
+        ngx_http_agents_json_member_time(&buf, "expires_at", t.expires_at);
+        ngx_http_agents_json_member_time(&buf, "revoked_at", t.revoked_at);
         ngx_http_agents_json_end(&buf);
     }
 
     ngx_http_agents_buf_adds(&buf, "\n]\n");
 
-    if (buf.failed) {
-        agentsctl_error("no memory");
-        ngx_http_agents_buf_free(&buf);
-        return AGENTSCTL_FAILED;
-    }
-
-    (void) fwrite(buf.data, 1, buf.len, stdout);
-
-    ngx_http_agents_buf_free(&buf);
-
-    return AGENTSCTL_OK;
-}
-
-
-static void
-agentsctl_token_json_time(ngx_http_agents_buf_t *buf, const char *key,
-    int64_t ms)
-{
-    if (ms == 0) {
-        ngx_http_agents_json_member_raw(buf, key, NULL, 0);
-        return;
-    }
-
-    ngx_http_agents_json_member_time(buf, key, ms);
+    return agentsctl_print(&buf);
 }

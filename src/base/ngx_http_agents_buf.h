@@ -23,6 +23,13 @@ typedef struct {
 } ngx_http_agents_buf_t;
 
 
+/* A text that is someone else's. */
+typedef struct {
+    const char  *data;      /* NULL: none, as SQL's NULL */
+    size_t       len;
+} ngx_http_agents_text_t;
+
+
 /* All zero is a valid empty buffer; init is for what is not zeroed. */
 void ngx_http_agents_buf_init(ngx_http_agents_buf_t *buf);
 void ngx_http_agents_buf_free(ngx_http_agents_buf_t *buf);

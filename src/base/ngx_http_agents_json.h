@@ -120,7 +120,8 @@ char *ngx_http_agents_json_text(const json_t *value, size_t *len);
 
 /*
  * Object members, with the comma that they need: begin writes "{", each
- * member its own separator, end "}".  raw splices JSON text (NULL: null).
+ * member its own separator, end "}".  raw and json splice JSON text (NULL:
+ * null), a time of 0 is null.
  */
 void ngx_http_agents_json_begin(ngx_http_agents_buf_t *buf);
 void ngx_http_agents_json_end(ngx_http_agents_buf_t *buf);
@@ -129,10 +130,14 @@ void ngx_http_agents_json_member_string(ngx_http_agents_buf_t *buf,
     const char *key, const char *text, size_t len);
 void ngx_http_agents_json_member_cstring(ngx_http_agents_buf_t *buf,
     const char *key, const char *text);
+void ngx_http_agents_json_member_text(ngx_http_agents_buf_t *buf,
+    const char *key, const ngx_http_agents_text_t *text);
 void ngx_http_agents_json_member_integer(ngx_http_agents_buf_t *buf,
     const char *key, int64_t value);
 void ngx_http_agents_json_member_raw(ngx_http_agents_buf_t *buf,
     const char *key, const char *json, size_t len);
+void ngx_http_agents_json_member_json(ngx_http_agents_buf_t *buf,
+    const char *key, const ngx_http_agents_text_t *json);
 void ngx_http_agents_json_member_time(ngx_http_agents_buf_t *buf,
     const char *key, int64_t ms);
 

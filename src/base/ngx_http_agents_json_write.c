@@ -413,6 +413,14 @@ ngx_http_agents_json_member_cstring(ngx_http_agents_buf_t *buf,
 
 
 void
+ngx_http_agents_json_member_text(ngx_http_agents_buf_t *buf, const char *key,
+    const ngx_http_agents_text_t *text)
+{
+    ngx_http_agents_json_member_string(buf, key, text->data, text->len);
+}
+
+
+void
 ngx_http_agents_json_member_integer(ngx_http_agents_buf_t *buf,
     const char *key, int64_t value)
 {
@@ -437,10 +445,23 @@ ngx_http_agents_json_member_raw(ngx_http_agents_buf_t *buf, const char *key,
 
 
 void
+ngx_http_agents_json_member_json(ngx_http_agents_buf_t *buf, const char *key,
+    const ngx_http_agents_text_t *json)
+{
+    ngx_http_agents_json_member_raw(buf, key, json->data, json->len);
+}
+
+
+void
 ngx_http_agents_json_member_time(ngx_http_agents_buf_t *buf, const char *key,
     int64_t ms)
 {
     char  text[NGX_HTTP_AGENTS_TIME_LEN + 1];
+
+    if (ms == 0) {
+        ngx_http_agents_json_member_raw(buf, key, NULL, 0);
+        return;
+    }
 
     ngx_http_agents_ident_time(text, ms);
 

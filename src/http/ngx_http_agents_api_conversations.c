@@ -49,7 +49,7 @@ static ngx_int_t ngx_http_agents_api_conversations_reply(
     ngx_http_request_t *r, ngx_uint_t status,
     const ngx_http_agents_db_batch_t *batch);
 static void ngx_http_agents_api_conversations_view(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_conversation_t *conversation);
+    const ngx_http_agents_conversation_t *c);
 
 
 const ngx_http_agents_body_type_t  ngx_http_agents_api_conversations_body = {
@@ -477,21 +477,14 @@ ngx_http_agents_api_conversations_reply(ngx_http_request_t *r,
 
 static void
 ngx_http_agents_api_conversations_view(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_conversation_t *conversation)
+    const ngx_http_agents_conversation_t *c)
 {
-    const ngx_http_agents_conversation_t  *c;
-
-    c = conversation;
-
     ngx_http_agents_json_begin(buf);
-    ngx_http_agents_json_member_string(buf, "id", c->id.data, c->id.len);
-    ngx_http_agents_json_member_string(buf, "name", c->name.data, c->name.len);
+    ngx_http_agents_json_member_text(buf, "id", &c->id);
+    ngx_http_agents_json_member_text(buf, "name", &c->name);
     ngx_http_agents_json_member_integer(buf, "version", c->version);
-    ngx_http_agents_json_member_string(buf, "system_prompt",
-                                       c->system_prompt.data,
-                                       c->system_prompt.len);
-    ngx_http_agents_json_member_raw(buf, "defaults", c->defaults.data,
-                                    c->defaults.len);
+    ngx_http_agents_json_member_text(buf, "system_prompt", &c->system_prompt);
+    ngx_http_agents_json_member_json(buf, "defaults", &c->defaults);
     ngx_http_agents_json_member_time(buf, "created_at", c->created_at);
     ngx_http_agents_json_member_time(buf, "updated_at", c->updated_at);
     ngx_http_agents_json_end(buf);

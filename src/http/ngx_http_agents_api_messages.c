@@ -346,8 +346,7 @@ ngx_http_agents_api_messages_view(const ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_json_begin(buf);
     ngx_http_agents_json_member_integer(buf, "sequence_no",
                                         message.sequence_no);
-    ngx_http_agents_json_member_string(buf, "role", message.role.data,
-                                       message.role.len);
+    ngx_http_agents_json_member_text(buf, "role", &message.role);
     ngx_http_agents_json_key(buf, "content_blocks");
     ngx_http_agents_buf_addc(buf, '[');
 
@@ -368,8 +367,7 @@ ngx_http_agents_api_messages_view(const ngx_http_agents_db_batch_t *batch,
 
     ngx_http_agents_buf_addc(buf, ']');
 
-    ngx_http_agents_json_member_string(buf, "run_id", message.run_id.data,
-                                       message.run_id.len);
+    ngx_http_agents_json_member_text(buf, "run_id", &message.run_id);
     ngx_http_agents_json_member_time(buf, "created_at", message.created_at);
     ngx_http_agents_json_end(buf);
 

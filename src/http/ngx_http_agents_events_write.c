@@ -91,9 +91,8 @@ ngx_http_agents_events_write_name(ngx_http_agents_events_t *ev,
     from = ngx_http_agents_events_write_begin(ev, "name");
 
     ngx_http_agents_json_begin(buf);
-    ngx_http_agents_json_member_string(buf, "current_name",
-                                       run->conversation_name.data,
-                                       run->conversation_name.len);
+    ngx_http_agents_json_member_text(buf, "current_name",
+                                     &run->conversation_name);
     ngx_http_agents_json_end(buf);
 
     ngx_http_agents_events_write_finish(ev, from);
@@ -113,8 +112,7 @@ ngx_http_agents_events_write_end(ngx_http_agents_events_t *ev,
     from = ngx_http_agents_events_write_begin(ev, "end");
 
     ngx_http_agents_json_begin(buf);
-    ngx_http_agents_json_member_string(buf, "status", run->status.data,
-                                       run->status.len);
+    ngx_http_agents_json_member_text(buf, "status", &run->status);
     ngx_http_agents_json_end(buf);
 
     ngx_http_agents_events_write_finish(ev, from);
@@ -141,8 +139,7 @@ ngx_http_agents_events_write_turn(ngx_http_agents_events_t *ev,
 
     ngx_http_agents_json_begin(buf);
     ngx_http_agents_json_member_integer(buf, "turn_index", part.turn_index);
-    ngx_http_agents_json_member_string(buf, "role", part.role.data,
-                                       part.role.len);
+    ngx_http_agents_json_member_text(buf, "role", &part.role);
     ngx_http_agents_json_key(buf, "content_blocks");
     ngx_http_agents_buf_addc(buf, '[');
 

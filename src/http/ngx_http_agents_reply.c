@@ -493,15 +493,13 @@ ngx_http_agents_reply_problem(ngx_http_request_t *r,
     }
 
     if (refusal->active_run_id.data != NULL) {
-        ngx_http_agents_json_member_string(buf, "active_run_id",
-                                           refusal->active_run_id.data,
-                                           refusal->active_run_id.len);
+        ngx_http_agents_json_member_text(buf, "active_run_id",
+                                         &refusal->active_run_id);
     }
 
     if (refusal->pending_run_id.data != NULL) {
-        ngx_http_agents_json_member_string(buf, "pending_run_id",
-                                           refusal->pending_run_id.data,
-                                           refusal->pending_run_id.len);
+        ngx_http_agents_json_member_text(buf, "pending_run_id",
+                                         &refusal->pending_run_id);
     }
 
     ngx_http_agents_json_end(buf);

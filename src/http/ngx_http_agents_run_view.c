@@ -10,10 +10,6 @@
 
 static void ngx_http_agents_run_view_fields(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf, const ngx_http_agents_run_record_t *run);
-static void ngx_http_agents_run_view_string(ngx_http_agents_buf_t *buf,
-    const char *key, const ngx_http_agents_text_t *text);
-static void ngx_http_agents_run_view_raw(ngx_http_agents_buf_t *buf,
-    const char *key, const ngx_http_agents_text_t *text);
 static void ngx_http_agents_run_view_usage(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_run_record_t *run);
 static void ngx_http_agents_run_view_error(ngx_http_request_t *r,
@@ -64,58 +60,35 @@ ngx_http_agents_run_view_fields(ngx_http_request_t *r,
                                             + run->effective_config.len
                                             + run->final_text.len);
 
-    ngx_http_agents_run_view_string(buf, "id", &run->id);
-    ngx_http_agents_run_view_string(buf, "conversation_id",
-                                    &run->conversation_id);
-    ngx_http_agents_run_view_string(buf, "client_op_id", &run->client_op_id);
-    ngx_http_agents_run_view_string(buf, "status", &run->status);
+    ngx_http_agents_json_member_text(buf, "id", &run->id);
+    ngx_http_agents_json_member_text(buf, "conversation_id",
+                                     &run->conversation_id);
+    ngx_http_agents_json_member_text(buf, "client_op_id", &run->client_op_id);
+    ngx_http_agents_json_member_text(buf, "status", &run->status);
 
     /* a run starts when it is accepted */
 
     ngx_http_agents_json_member_time(buf, "created_at", run->created_at);
     ngx_http_agents_json_member_time(buf, "started_at", run->created_at);
-
-    if (run->finished_at != 0) {
-        ngx_http_agents_json_member_time(buf, "finished_at",
-                                         run->finished_at);
-
-    } else {
-        ngx_http_agents_json_member_raw(buf, "finished_at", NULL, 0);
-    }
+    ngx_http_agents_json_member_time(buf, "finished_at", run->finished_at);
 
     ngx_http_agents_json_member_integer(buf, "iterations_used",
                                         run->iterations_used);
     ngx_http_agents_run_view_usage(buf, run);
 
-    ngx_http_agents_run_view_raw(buf, "submitted_inference_job_ids",
-                                 &run->job_ids);
-    ngx_http_agents_run_view_raw(buf, "payload", &run->payload);
-    ngx_http_agents_run_view_raw(buf, "tool_choice", &run->tool_choice);
-    ngx_http_agents_run_view_raw(buf, "effective_config",
-                                 &run->effective_config);
-    ngx_http_agents_run_view_raw(buf, "pending_tool_calls",
-                                 &run->pending_tool_calls);
-    ngx_http_agents_run_view_string(buf, "final_text", &run->final_text);
-    ngx_http_agents_run_view_raw(buf, "final_structured_output",
-                                 &run->final_structured_output);
+    ngx_http_agents_json_member_json(buf, "submitted_inference_job_ids",
+                                     &run->job_ids);
+    ngx_http_agents_json_member_json(buf, "payload", &run->payload);
+    ngx_http_agents_json_member_json(buf, "tool_choice", &run->tool_choice);
+    ngx_http_agents_json_member_json(buf, "effective_config",
+                                     &run->effective_config);
+    ngx_http_agents_json_member_json(buf, "pending_tool_calls",
+                                     &run->pending_tool_calls);
+    ngx_http_agents_json_member_text(buf, "final_text", &run->final_text);
+    ngx_http_agents_json_member_json(buf, "final_structured_output",
+                                     &run->final_structured_output);
 
     ngx_http_agents_run_view_error(r, buf, run);
-}
-
-
-static void
-ngx_http_agents_run_view_string(ngx_http_agents_buf_t *buf, const char *key,
-    const ngx_http_agents_text_t *text)
-{
-    ngx_http_agents_json_member_string(buf, key, text->data, text->len);
-}
-
-
-static void
-ngx_http_agents_run_view_raw(ngx_http_agents_buf_t *buf, const char *key,
-    const ngx_http_agents_text_t *text)
-{
-    ngx_http_agents_json_member_raw(buf, key, text->data, text->len);
 }
 
 
@@ -150,9 +123,9 @@ ngx_http_agents_run_view_error(ngx_http_request_t *r,
 
     ngx_http_agents_json_key(buf, "error");
     ngx_http_agents_json_begin(buf);
-    ngx_http_agents_run_view_string(buf, "type", &run->error_type);
+    ngx_http_agents_json_member_text(buf, "type", &run->error_type);
     ngx_http_agents_json_member_cstring(buf, "title", entry->title);
-    ngx_http_agents_run_view_string(buf, "message", &run->error_message);
+    ngx_http_agents_json_member_text(buf, "message", &run->error_message);
     ngx_http_agents_reply_docs_url(r, buf, "docs_url", entry->slug);
     ngx_http_agents_json_end(buf);
 }
@@ -165,8 +138,8 @@ ngx_http_agents_run_view_live(ngx_http_agents_buf_t *buf,
 {
     ngx_http_agents_json_key(buf, "live");
     ngx_http_agents_json_begin(buf);
-    ngx_http_agents_run_view_string(buf, "current_name",
-                                    &run->conversation_name);
+    ngx_http_agents_json_member_text(buf, "current_name",
+                                     &run->conversation_name);
     ngx_http_agents_json_key(buf, "messages");
     ngx_http_agents_buf_addc(buf, '[');
 
@@ -212,7 +185,7 @@ ngx_http_agents_run_view_turns(ngx_http_agents_buf_t *buf,
         ngx_http_agents_json_begin(buf);
         ngx_http_agents_json_member_integer(buf, "turn_index",
                                             part.turn_index);
-        ngx_http_agents_run_view_string(buf, "role", &part.role);
+        ngx_http_agents_json_member_text(buf, "role", &part.role);
         ngx_http_agents_json_key(buf, "content_blocks");
         ngx_http_agents_buf_addc(buf, '[');
         ngx_http_agents_run_view_blocks(buf, &part.content, 0);

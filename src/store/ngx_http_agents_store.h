@@ -21,12 +21,6 @@
 #include "ngx_http_agents_db.h"
 
 
-typedef struct {
-    const char  *data;      /* NULL: SQL's NULL */
-    size_t       len;
-} ngx_http_agents_text_t;
-
-
 /* Whose data: from the bearer token; NUL terminated, never empty. */
 typedef struct {
     const char  *company;

@@ -281,13 +281,14 @@ test_writing(void)
     ngx_http_agents_json_member_raw(&buf, "q", NULL, 0);
     ngx_http_agents_json_key(&buf, "o");
     ngx_http_agents_json_begin(&buf);
-    ngx_http_agents_json_member_time(&buf, "t", 0);
+    ngx_http_agents_json_member_time(&buf, "t", 1);
+    ngx_http_agents_json_member_time(&buf, "u", 0);
     ngx_http_agents_json_end(&buf);
     ngx_http_agents_json_member_string(&buf, "k", "xyz", 2);
     ngx_http_agents_json_end(&buf);
     unit_text(buf.data, "{\"s\":\"{\",\"n\":null,\"i\":-9223372036854775808,"
-              "\"r\":[1],\"q\":null,\"o\":{\"t\":\"1970-01-01T00:00:00.000Z\"}"
-              ",\"k\":\"xy\"}", "members get their commas");
+              "\"r\":[1],\"q\":null,\"o\":{\"t\":\"1970-01-01T00:00:00.001Z\""
+              ",\"u\":null},\"k\":\"xy\"}", "members get their commas");
 
     json_decref(value);
     ngx_http_agents_buf_free(&buf);

@@ -432,6 +432,8 @@ ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_agents_main_conf_t *amcf = conf;
 
+    ngx_http_agents_settings_t  **apis;
+
     ngx_conf_init_msec_value(amcf->lease, 30000);
     ngx_conf_init_msec_value(amcf->drain_timeout, 10000);
     ngx_conf_init_value(amcf->max_requests, 16384);
@@ -454,10 +456,13 @@ ngx_http_agents_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     if (amcf->store.target.len == 0) {
+        apis = amcf->apis->elts;
+
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"agents_api\" needs a store: add \"agents_store "
                       "sqlite:PATH;\" or \"agents_store postgres:CONNINFO;\" "
-                      "to the http block");
+                      "to the http block, in %s:%ui", apis[0]->file,
+                      apis[0]->line);
         return NGX_CONF_ERROR;
     }
 
@@ -574,8 +579,9 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                       "\"agents_api\" in location \"%V\" needs to know its "
                       "users: add \"agents_auth token;\", or \"agents_auth "
                       "jwt ...;\", or \"agents_auth variables $company "
-                      "$user $permissions;\"",
-                      &clcf->name);
+                      "$user $permissions;\", in %s:%ui",
+                      &clcf->name, conf->settings->file,
+                      conf->settings->line);
         return NGX_CONF_ERROR;
     }
 

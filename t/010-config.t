@@ -163,7 +163,8 @@ sub refused {
     my @cases = (
         # what is wrong => the part => its text => what the message says
 
-        [ 'no store', store => '# HERE?', 'agents_store sqlite:PATH' ],
+        [ 'no store', store => '', auth => "# HERE\n agents_auth token;",
+          'agents_store sqlite:PATH' ],
         [ 'store empty', store => 'agents_store ""; # HERE',
           'sqlite:PATH.*postgres:CONNINFO' ],
         [ 'store unknown', store => 'agents_store mysql:x; # HERE',
@@ -181,6 +182,10 @@ sub refused {
         [ 'option of PostgreSQL unknown', store =>
           'agents_store "postgres:host=x" pool=1; # HERE',
           'prepare=on.*prepare=off.*listen=' ],
+        [ 'conninfo empty', store => 'agents_store postgres:; # HERE',
+          'empty.*postgres:host=' ],
+        [ 'conninfo of listen empty', store =>
+          'agents_store "postgres:host=x" listen=; # HERE', 'empty' ],
         [ 'store twice', store => "agents_store sqlite:/x;\n"
           . 'agents_store sqlite:/y; # HERE', 'duplicate' ],
         [ 'zone without a size', http => 'agents_zone agents; # HERE',
@@ -199,13 +204,21 @@ sub refused {
           . 'agents_thread_pool agents; # HERE', 'duplicate' ],
         [ 'lease no time', http => 'agents_lease soon; # HERE', 'invalid' ],
         [ 'lease too short', http => 'agents_lease 999ms; # HERE',
-          'from 1000ms to 3600000ms' ],
+          '"agents_lease": it must be from 1s to 1h' ],
         [ 'lease too long', http => 'agents_lease 2h; # HERE',
-          'from 1000ms to 3600000ms' ],
+          '"agents_lease": it must be from 1s to 1h' ],
         [ 'drain timeout no time', http => 'agents_drain_timeout x; # HERE',
           'invalid' ],
         [ 'docs url relative', http => 'agents_docs_url /errors; # HERE',
           'http://.*https://' ],
+        [ 'docs url without a host', http =>
+          'agents_docs_url https://; # HERE', 'host' ],
+        [ 'docs url with a blank', http =>
+          'agents_docs_url "https://a/b c"; # HERE', 'blanks' ],
+        [ 'docs url with a query', http =>
+          'agents_docs_url https://a/?b=; # HERE', 'no query' ],
+        [ 'max_bodies of more than there can be', http =>
+          'agents_max_bodies 1025m; # HERE', 'from 1k to 1024m' ],
         [ 'docs url twice', http => "agents_docs_url http://a;\n"
           . 'agents_docs_url http://b; # HERE', 'duplicate' ],
 
@@ -280,6 +293,8 @@ sub refused {
           "agents_data_plane $other { # HERE\n cluster c; }", 'model' ],
         [ 'a key of a data plane that is none', plane => 'region x; # HERE',
           'company, cluster and model' ],
+        [ 'a key of a data plane that is none, without a name', plane =>
+          'region; # HERE', 'company, cluster and model' ],
         [ 'company without a name', plane => 'company; # HERE', 'name' ],
         [ 'company with an empty name', plane => 'company a ""; # HERE',
           'empty' ],
@@ -314,7 +329,9 @@ sub refused {
         [ 'API of a name twice', server =>
           "location /agents/b { # \n $api # HERE\n}", 'its own name' ],
         [ 'API in a server', server => 'agents_api; # HERE', 'not allowed' ],
-        [ 'API without agents_auth', auth => '# HERE?', 'agents_auth token' ],
+        [ 'API without agents_auth', auth => '# HERE', 'agents_auth token' ],
+        [ 'API with an empty name', server =>
+          "location /agents/b { agents_api ''; # HERE\n}", 'empty name' ],
         [ 'auth unknown', auth => "\nagents_auth basic; # HERE",
           'agents_auth token.*agents_auth jwt jwks=.*agents_auth variables' ],
         [ 'auth token with more', auth => "\nagents_auth token x; # HERE",
@@ -350,14 +367,16 @@ sub refused {
         [ 'max_runs_per_user 0', location =>
           "\nagents_max_runs_per_user 0; # HERE", 'between 1 and' ],
         (map { [ "$_ no time", location => "\n$_ long; # HERE", 'invalid' ],
-               [ "$_ 0", location => "\n$_ 0; # HERE", 'must be from' ],
+               [ "$_ 0", location => "\n$_ 0; # HERE",
+                 "\"$_\": it must be from 1ms to 24h" ],
                [ "$_ twice", location => "$_ 1s;\n$_ 1s; # HERE",
                  'duplicate' ] }
              qw(agents_run_timeout agents_inference_timeout
                 agents_queue_timeout agents_discovery_timeout
                 agents_tool_timeout)),
         (map { [ "$_ no size", location => "\n$_ big; # HERE", 'invalid' ],
-               [ "$_ 0", location => "\n$_ 0; # HERE", 'at least' ] }
+               [ "$_ 0", location => "\n$_ 0; # HERE",
+                 "\"$_\": it must be from 1k to 1024m" ] }
              qw(agents_tool_result_max agents_run_results_max
                 agents_mcp_body_max)),
 

@@ -143,7 +143,9 @@ ngx_http_agents_auth_jwt_set(ngx_conf_t *cf, const ngx_str_t *arg,
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown parameter \"%V\" of \"agents_auth jwt\"", arg);
+                       "unknown parameter \"%V\" of \"agents_auth jwt\", "
+                       "known are jwks=, issuer=, audience=, company=, user= "
+                       "and permissions=", arg);
 
     return NGX_ERROR;
 }

@@ -13,38 +13,42 @@
 #include "ngx_http_agents_http.h"
 #include "ngx_http_agents_mcp_trust.h"
 #include "ngx_http_agents_routes.h"
+#include "ngx_http_agents_url.h"
 
 
 static char *ngx_http_agents_directives_check_time(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_agents_directives_check_size(ngx_conf_t *cf, void *post,
     void *data);
+static char *ngx_http_agents_directives_out(ngx_conf_t *cf,
+    const ngx_http_agents_directives_bounds_t *bounds);
 
 
 const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_lease = {
-    ngx_http_agents_directives_check_time, 1000, 3600000
+    ngx_http_agents_directives_check_time, 1000, 3600000, "from 1s to 1h"
 };
 
 
 const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_drain = {
-    ngx_http_agents_directives_check_time, 0, 3600000
+    ngx_http_agents_directives_check_time, 0, 3600000, "from 0 to 1h"
 };
 
 
 const ngx_http_agents_directives_bounds_t
     ngx_http_agents_directives_timeout =
 {
-    ngx_http_agents_directives_check_time, 1, 86400000
+    ngx_http_agents_directives_check_time, 1, 86400000, "from 1ms to 24h"
 };
 
 
 const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_cache = {
-    ngx_http_agents_directives_check_time, 0, 86400000
+    ngx_http_agents_directives_check_time, 0, 86400000, "from 0 to 24h"
 };
 
 
 const ngx_http_agents_directives_bounds_t  ngx_http_agents_directives_size = {
-    ngx_http_agents_directives_check_size, 1024, 1024 * 1024 * 1024
+    ngx_http_agents_directives_check_size, 1024, 1024 * 1024 * 1024,
+    "from 1k to 1024m"
 };
 
 
@@ -54,20 +58,23 @@ ngx_http_agents_directives_docs_url(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_agents_main_conf_t *amcf = conf;
 
-    ngx_str_t  url;
+    ngx_str_t               url;
+    const char             *why;
+    ngx_http_agents_url_t   parts;
 
     if (amcf->docs_url.len != 0) {
         return "is duplicate";
     }
 
     url = ((ngx_str_t *) cf->args->elts)[1];
+    why = "must have no query: the names of errors are put behind it";
 
-    if (ngx_strncmp(url.data, "http://", 7) != 0
-        && ngx_strncmp(url.data, "https://", 8) != 0)
+    if (ngx_http_agents_url_parse(&parts, (char *) url.data, url.len, &why)
+        != 0
+        || memchr(url.data, '?', url.len) != NULL)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid url \"%V\": it must start with "
-                           "\"http://\" or \"https://\"", &url);
+                           "invalid url \"%V\": it %s", &url, why);
         return NGX_CONF_ERROR;
     }
 
@@ -138,6 +145,12 @@ ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_str_set(&name, "default");
     }
 
+    if (name.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"agents_api\" with an empty name");
+        return NGX_CONF_ERROR;
+    }
+
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
 
     apis = amcf->apis->elts;
@@ -161,6 +174,8 @@ ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     settings->name = name;
+    settings->file = cf->conf_file->file.name.data;
+    settings->line = cf->conf_file->line;
     *apis = settings;
 
     alcf->api = 1;
@@ -340,10 +355,7 @@ ngx_http_agents_directives_check_time(ngx_conf_t *cf, void *post, void *data)
     ngx_msec_t *time = data;
 
     if (*time < bounds->min || *time > bounds->max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the time must be from %uims to %uims",
-                           bounds->min, bounds->max);
-        return NGX_CONF_ERROR;
+        return ngx_http_agents_directives_out(cf, bounds);
     }
 
     return NGX_CONF_OK;
@@ -357,11 +369,24 @@ ngx_http_agents_directives_check_size(ngx_conf_t *cf, void *post, void *data)
     size_t *size = data;
 
     if (*size < bounds->min || *size > bounds->max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the size must be at least %ui and at most %ui "
-                           "bytes", bounds->min, bounds->max);
-        return NGX_CONF_ERROR;
+        return ngx_http_agents_directives_out(cf, bounds);
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_agents_directives_out(ngx_conf_t *cf,
+    const ngx_http_agents_directives_bounds_t *bounds)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" of \"%V\": it must be %s",
+                       &value[1], &value[0], bounds->text);
+
+    return NGX_CONF_ERROR;
 }

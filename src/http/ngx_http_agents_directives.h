@@ -19,6 +19,7 @@ typedef struct {
     ngx_conf_post_handler_pt  handler;
     ngx_uint_t                min;      /* milliseconds, bytes */
     ngx_uint_t                max;
+    const char               *text;     /* both, as one writes them */
 } ngx_http_agents_directives_bounds_t;
 
 

@@ -160,8 +160,10 @@ ngx_http_agents_mcp_trust_values(ngx_conf_t *cf, const ngx_str_t *names,
 
         if (n == NGX_HTTP_AGENTS_MCP_TRUST_VALUES) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown parameter %ui of \"%V\"", i - 1,
-                               &arg[0]);
+                               "unknown parameter %ui of \"%V\", known are "
+                               "%V=, %V=, %V=%s", i - 1, &arg[0],
+                               &names[0], &names[1], &names[2],
+                               names[3].len ? ", path=" : "");
             return NGX_ERROR;
         }
 
@@ -398,6 +400,8 @@ ngx_http_agents_mcp_trust_host(ngx_conf_t *cf, const ngx_str_t *value,
     ngx_http_agents_url_t   url;
 
     text = *value;
+    why = "must be a host, without a path; \"https://\" may stand before it";
+
     credential->https = (ngx_strncasecmp(text.data, (u_char *) "https://", 8)
                          == 0);
 
@@ -415,10 +419,10 @@ ngx_http_agents_mcp_trust_host(ngx_conf_t *cf, const ngx_str_t *value,
         ngx_memcpy(p, value->data, value->len);
     }
 
-    why = "must be a host, without a path";
-
-    if (ngx_http_agents_url_parse(&url, (char *) text.data, text.len, &why)
-        != 0
+    if ((!credential->https
+         && ngx_strlchr(value->data, value->data + value->len, '/') != NULL)
+        || ngx_http_agents_url_parse(&url, (char *) text.data, text.len, &why)
+           != 0
         || url.path_len != 0)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

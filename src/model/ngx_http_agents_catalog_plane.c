@@ -27,6 +27,22 @@ static ngx_int_t ngx_http_agents_catalog_plane_same(ngx_str_t *one,
     ngx_str_t *two);
 
 
+typedef struct {
+    const char   *name;
+    char       *(*set)(ngx_conf_t *cf, ngx_http_agents_plane_t *plane);
+} ngx_http_agents_catalog_plane_key_t;
+
+
+static const ngx_http_agents_catalog_plane_key_t
+    ngx_http_agents_catalog_plane_keys[] =
+{
+    { "company", ngx_http_agents_catalog_plane_company },
+    { "cluster", ngx_http_agents_catalog_plane_cluster },
+    { "model", ngx_http_agents_catalog_plane_model },
+    { NULL, NULL }
+};
+
+
 static const struct {
     ngx_str_t   name;
     ngx_uint_t  flag;
@@ -148,12 +164,26 @@ ngx_http_agents_catalog_plane_handler(ngx_conf_t *cf, ngx_command_t *dummy,
 {
     ngx_http_agents_plane_t *plane = conf;
 
-    ngx_str_t  *value;
+    ngx_str_t                                  *value;
+    const ngx_http_agents_catalog_plane_key_t  *key;
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[0].data, "include") == 0 && cf->args->nelts == 2) {
         return ngx_conf_include(cf, dummy, conf);
+    }
+
+    for (key = ngx_http_agents_catalog_plane_keys; key->set; key++) {
+        if (ngx_strcmp(value[0].data, key->name) == 0) {
+            break;
+        }
+    }
+
+    if (key->set == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown key \"%V\" in agents_data_plane, known "
+                           "are company, cluster and model", &value[0]);
+        return NGX_CONF_ERROR;
     }
 
     if (cf->args->nelts < 2 || value[1].len == 0) {
@@ -162,23 +192,7 @@ ngx_http_agents_catalog_plane_handler(ngx_conf_t *cf, ngx_command_t *dummy,
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_strcmp(value[0].data, "company") == 0) {
-        return ngx_http_agents_catalog_plane_company(cf, plane);
-    }
-
-    if (ngx_strcmp(value[0].data, "cluster") == 0) {
-        return ngx_http_agents_catalog_plane_cluster(cf, plane);
-    }
-
-    if (ngx_strcmp(value[0].data, "model") == 0) {
-        return ngx_http_agents_catalog_plane_model(cf, plane);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown key \"%V\" in agents_data_plane, known are "
-                       "company, cluster and model", &value[0]);
-
-    return NGX_CONF_ERROR;
+    return key->set(cf, plane);
 }
 
 

@@ -28,6 +28,8 @@
 /* What an agents_api sets for its runs: from the configuration. */
 typedef struct {
     ngx_str_t                    name;              /* NUL terminated */
+    u_char                      *file;              /* where it stands */
+    ngx_uint_t                   line;
     ngx_uint_t                   max_iterations;    /* ceiling */
     ngx_uint_t                   max_runs_per_user;
     ngx_msec_t                   run_timeout;

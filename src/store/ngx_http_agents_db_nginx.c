@@ -114,6 +114,13 @@ ngx_http_agents_db_nginx_spec_conninfo(ngx_conf_t *cf, ngx_str_t *conninfo)
 {
     char  err[NGX_MAX_CONF_ERRSTR];
 
+    if (conninfo->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "empty PostgreSQL conninfo: it should be as in "
+                           "\"postgres:host=/run/postgresql dbname=agents\"");
+        return NGX_CONF_ERROR;
+    }
+
     /* the parser of the configuration ends every token with a NUL */
 
     if (ngx_http_agents_db_pg_params_check((char *) conninfo->data, err,

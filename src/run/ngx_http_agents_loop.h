@@ -104,7 +104,7 @@ typedef struct {
     size_t                             system_len;
     char                              *traceparent; /* NULL: none */
     char                              *tracestate;  /* the same */
-    int64_t                            created_at;
+    int64_t                            age;         /* milliseconds */
     int64_t                            takeovers;
     int64_t                            cancel;      /* 1: asked to stop */
     int64_t                            base_version;

@@ -52,6 +52,7 @@ ngx_http_agents_loop_load(ngx_http_agents_loop_t *loop,
         return -1;
     }
 
+    loop->age = ngx_http_agents_runs_read_age(batch, 0);
     loop->named = (conversation.name.data != NULL);
 
     if (conversation.system_prompt.data != NULL
@@ -129,7 +130,6 @@ ngx_http_agents_loop_load_run(ngx_http_agents_loop_t *loop,
     loop->begun = (run->epoch > 1) ? (int64_t) json_array_size(loop->job_ids)
                                    : 0;
 
-    loop->created_at = run->created_at;
     loop->takeovers = run->takeovers;
     loop->cancel = run->cancel;
     loop->base_version = run->base_version;

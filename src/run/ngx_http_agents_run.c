@@ -270,9 +270,8 @@ ngx_http_agents_run_load_think(ngx_http_agents_run_t *run)
 static void
 ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
 {
-    int64_t      age;
-    ngx_time_t  *tp;
-    ngx_msec_t   left;
+    int64_t     age;
+    ngx_msec_t  left;
 
     ngx_http_agents_db_batch_free(run->batch);
     run->batch = NULL;
@@ -291,8 +290,7 @@ ngx_http_agents_run_loaded(ngx_http_agents_run_t *run)
 
     /* the time that a run may take counts from its acceptance */
 
-    tp = ngx_timeofday();
-    age = (int64_t) tp->sec * 1000 + tp->msec - run->loop.created_at;
+    age = run->loop.age;
     left = run->settings->run_timeout;
 
     if (age > 0) {

@@ -98,7 +98,8 @@ enum {
 enum {
     NGX_HTTP_AGENTS_RUN_REPAIR = NGX_HTTP_AGENTS_RUN_LIVE_SEQUENCE_NO,
     NGX_HTTP_AGENTS_RUN_TRACEPARENT,
-    NGX_HTTP_AGENTS_RUN_TRACESTATE
+    NGX_HTTP_AGENTS_RUN_TRACESTATE,
+    NGX_HTTP_AGENTS_RUN_AGE
 };
 
 
@@ -329,7 +330,8 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_load_run_query =
     "runs_load_run",
 
     "SELECT" NGX_HTTP_AGENTS_RUN_COLUMNS "c.name, c.name_rev,"
-    " agents_runs.repair, agents_runs.traceparent, agents_runs.tracestate"
+    " agents_runs.repair, agents_runs.traceparent, agents_runs.tracestate,"
+    " {now} - agents_runs.created_at"
     " FROM agents_runs" NGX_HTTP_AGENTS_RUN_CONVERSATION
     " WHERE agents_runs.company_id = {company}"
     " AND agents_runs.user_id = {user} AND agents_runs.id = {run}"
@@ -442,6 +444,15 @@ ngx_http_agents_runs_read_trace(const ngx_http_agents_db_batch_t *batch,
                                &trace->parent);
     ngx_http_agents_store_text(batch, statement, row,
                                NGX_HTTP_AGENTS_RUN_TRACESTATE, &trace->state);
+}
+
+
+int64_t
+ngx_http_agents_runs_read_age(const ngx_http_agents_db_batch_t *batch,
+    size_t statement)
+{
+    return ngx_http_agents_db_get_int(batch, statement, 0,
+                                      NGX_HTTP_AGENTS_RUN_AGE);
 }
 
 

@@ -304,6 +304,10 @@ void ngx_http_agents_runs_read_repair(const ngx_http_agents_db_batch_t *batch,
 void ngx_http_agents_runs_read_trace(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row, ngx_http_agents_run_trace_t *trace);
 
+/* Milliseconds from its acceptance to that SELECT, by the database's clock. */
+int64_t ngx_http_agents_runs_read_age(const ngx_http_agents_db_batch_t *batch,
+    size_t statement);
+
 /* SELECT: a row if the run's conversation has no name and no other run. */
 void ngx_http_agents_conversations_untitled(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_run_key_t *key);

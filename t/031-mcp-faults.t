@@ -84,7 +84,11 @@ my $t = AgentsTest->new(
     ) } keys %odd),
     '/blocks' => AgentsTest::Mcp::handler(call => sub { return {
         content => [ map { { type => 'odd' } } 1 .. 50_000 ] } }),
-    '/no-text' => \&raw, '/orders' => \&orders })->start;
+    '/no-text' => \&raw, '/orders' => \&orders,
+    '/wordy' => AgentsTest::Mcp::handler(call => sub { return {
+        _error => { code => -1, message => $_[1]{text}
+                                           . "\x{1f4a5}" x 500 } } }) })
+    ->start;
 
 # of the servers' doing
 $t->allow(qr/while (?:reading|sending|connecting).*upstream/,
@@ -277,6 +281,14 @@ sub protocol_error {
                               { text => 'x' } ]);
     is $result->{is_error}, JSON::PP::true, 'an error';
     like $result->{content}[0]{text}, qr/said no/, 'in the server\'s words';
+
+    my @results;
+    (undef, @results) = play($t->mock->url('/wordy'),
+        map { [ 's0-echo', { text => 'x' x $_ } ] } 0 .. 3);
+    for (@results) {
+        like $_->{content}[0]{text}, qr/: x*(?:\x{1f4a5}){50,}\.\z/,
+             'a long one is cut at a character';
+    }
     return;
 }
 

@@ -136,6 +136,7 @@ sub exchange {
     ok !defined $headers->{'mcp-session-id'}, 'no session yet';
     like $headers->{'content-type'}, qr{^application/json}, 'Content-Type';
     like $headers->{accept}, qr{application/json.*text/event-stream}, 'Accept';
+    is $headers->{'accept-encoding'}, 'identity', 'Accept-Encoding';
     is $headers->{host}, '127.0.0.1:' . $t->mock->port, 'Host';
     ok !defined $headers->{authorization}, 'no Authorization';
     ok !defined $headers->{origin}, 'no Origin';

@@ -79,6 +79,7 @@ sub exchange {
     is $headers->{'mcp-method'}, 'tools/call', 'method';
     is $headers->{'mcp-name'}, 'add', 'name';
     is $headers->{accept}, 'application/json, text/event-stream', 'Accept';
+    is $headers->{'accept-encoding'}, 'identity', 'Accept-Encoding';
     is_deeply [ sort keys %{$call->{json}{params}{_meta}} ],
               [ map { "io.modelcontextprotocol/$_" } qw(clientCapabilities
                 clientInfo protocolVersion) ], '_meta';

@@ -106,6 +106,12 @@ ngx_http_agents_background_judge(ngx_http_agents_background_t *bg,
         return;
     }
 
+    if (u->headers_in.x_accel_redirect != NULL) {
+        /* which is not obeyed; core does not read what comes with it */
+        answer->http_status = u->headers_in.status_n;
+        return;
+    }
+
     if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
         answer->status = NGX_HTTP_AGENTS_BACKGROUND_TIMEOUT;
         return;

@@ -465,6 +465,12 @@ ngx_http_agents_mcp_headers(ngx_http_agents_mcp_server_t *server)
     ngx_str_set(&h->value, "application/json, text/event-stream");
     h++;
 
+    /* unasked, a server may choose a coding, which nobody would undo */
+
+    ngx_str_set(&h->name, "Accept-Encoding");
+    ngx_str_set(&h->value, "identity");
+    h++;
+
     if (server->version[0] != '\0') {
         ngx_str_set(&h->name, "MCP-Protocol-Version");
         h->value.data = (u_char *) server->version;

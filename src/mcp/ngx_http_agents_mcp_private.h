@@ -16,7 +16,7 @@
 /* Of a text that says what went wrong, with its NUL. */
 #define NGX_HTTP_AGENTS_MCP_WHY_LEN      512
 
-#define NGX_HTTP_AGENTS_MCP_HEADERS_MAX  6
+#define NGX_HTTP_AGENTS_MCP_HEADERS_MAX  7
 
 
 /* What differs between the eras of the protocol. */

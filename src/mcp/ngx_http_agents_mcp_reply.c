@@ -50,6 +50,18 @@ ngx_http_agents_mcp_reply_why(const ngx_http_agents_mcp_reply_t *reply,
         p = ngx_slprintf(p, last, ": %s", message);
     }
 
+    /* cut at a character */
+
+    if (p == last) {
+        while (p > (u_char *) out && (p[-1] & 0xc0) == 0x80) {
+            p--;
+        }
+
+        if (p > (u_char *) out && p[-1] >= 0xc0) {
+            p--;
+        }
+    }
+
     *p = '\0';
 }
 

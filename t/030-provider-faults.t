@@ -6,14 +6,21 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
+use IO::Compress::Gzip qw(gzip);
 use Time::HiRes qw(time);
 
 my $down = AgentsTest::free_port();
+
+my $reply = '{"choices":[{"message":{"content":"unpacked"},'
+            . '"finish_reason":"stop"}]}';
+gzip(\$reply => \my $packed);
 
 my $t = AgentsTest->new(
     location => 'agents_inference_timeout 4s;',
     provider => 'retries 1;',
     handlers => { '/thrice' => sub { { status => 503, body => 'busy' } },
+                  '/coded' => sub { { body => $packed, headers => {
+                    'Content-Encoding' => 'gzip' } } },
                   '/huge' => sub { { body => '{"choices": [{"message": {"content": "'
                     . 'x' x 20_000_000 . '"}}]}' } },
                   '/endless' => sub { { chunks => [
@@ -24,11 +31,12 @@ my $t = AgentsTest->new(
         [ down => "http://127.0.0.1:$down/v1" ],
         [ huge => 'http://127.0.0.1:%MOCK%/huge/v1' ],
         [ endless => 'http://127.0.0.1:%MOCK%/endless/v1' ],
+        [ coded => 'http://127.0.0.1:%MOCK%/coded/v1' ],
         [ quick => 'http://127.0.0.1:%MOCK%/v1' ])
         . 'agents_provider thrice { protocol openai; retries 2;'
         . ' endpoint http://127.0.0.1:%MOCK%/thrice/v1; api_key test-key; }',
     plane => join("\n", map { "model $_ provider=$_ id=$_ max_tokens=1000;" }
-                        qw(down huge endless quick thrice)))->start;
+                        qw(down huge endless coded quick thrice)))->start;
 $t->wait_for(5, sub { $t->workers == 2 });
 my @workers = $t->workers;
 
@@ -89,6 +97,7 @@ my @thrice = map { start("model thrice $_", {}, model => 'thrice') } 1 .. 4;
 
 subtest 'passing faults' => \&passing;
 subtest 'Retry-After' => \&retry_after;
+subtest 'a coding that was not asked for' => \&coded;
 subtest 'longer and longer' => \&backoff;
 subtest "a run that fails: $_" => sub { fails($_) } for sort keys %failing;
 subtest 'a provider that is down' => sub { model_fails('down', qr/reach/) };
@@ -176,6 +185,17 @@ sub passing {
         is scalar @{$run->{submitted_inference_job_ids}}, 1, 'one job';
         is scalar asked($run), 2, 'asked twice';
     }
+    return;
+}
+
+
+sub coded {
+    my (undef, $run) = @{start('coded', {}, model => 'coded')};
+    $run = $t->finished($run);
+    is $run->{final_text}, 'unpacked', 'is undone'
+        or diag explain $run->{error};
+    my ($request) = @{$t->mock->requests('/coded')};
+    is $request->{headers}{'accept-encoding'}, 'identity', 'none was wanted';
     return;
 }
 

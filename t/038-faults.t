@@ -42,10 +42,27 @@ my %faults = (
                       cortex => [ "$FAILED: .*409", 1 ] ],
     'status 424' => [ error(424, 'modelErrorException', 'later'),
                       "$FAILED: .*424", 1, bedrock => [ '', 2 ] ],
+    'status 424, and again' => [ { error(424, 'modelErrorException', 'later')
+        ->(), times => 9 }, "$FAILED: .*424", 1,
+        bedrock => [ "$FAILED: .*424", 2 ] ],
+    'status 522' => [ error(522, 'odd', 'late'), "$FAILED: .*522", 1,
+                      anthropic => [ '', 2 ],
+                      cortex => [ "$FAILED: .*522", 1 ] ],
+    'an error with status 200' => [ error(200, 'overloaded_error', 'busy'),
+        '', 2, bedrock => [ "$FAILED: .*output", 1 ],
+        cortex => [ "$FAILED: .*200: busy", 1 ] ],
+    'one that stays, with status 200' => [
+        error(200, 'invalid_request_error', 'no: test-key'),
+        "$FAILED: .*200: no: \\[api key\\]", 1,
+        bedrock => [ "$FAILED: .*output", 1 ] ],
+    'too long, with status 200' => [
+        error(200, 'invalid_request_error', $LONG),
+        'AgentLoopContextOverflow', 1,
+        bedrock => [ "$FAILED: .*output", 1 ] ],
     'Retry-After' => [ { error(429, 'rate_limit_error', 'slow')->(),
         headers => { 'Retry-After' => 1 } }, '', 2 ],
     'down for good' => [ { error(503, 'api_error', 'down')->(), times => 9 },
-                         "$FAILED: .*503: down", 2 ],
+                         "$FAILED: .*503: down", 3 ],
     'a reset before the answer' => [ { reset => 1 }, '', 2 ],
     'a reset in its midst' => [ { text => 'lost', mid => 'reset' }, '', 2 ],
     'an end in its midst' => [ { text => 'lost', mid => 'end' }, '', 2 ],
@@ -85,7 +102,7 @@ my %faults = (
 
 my $t = AgentsTest->new(
     location => 'agents_inference_timeout 20s; agents_max_runs_per_user 500;',
-    AgentsTest::Protocols->configured('retries 1;'))->start;
+    AgentsTest::Protocols->configured('retries 2;'))->start;
 my @models = map { my $protocol = $_;
                    map { { protocol => $protocol, way => $_,
                            name => $protocol->name . "-$_" } }

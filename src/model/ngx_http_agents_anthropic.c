@@ -8,6 +8,12 @@
 /* The prefix up to here is the same in the next inference: to be cached. */
 #define NGX_HTTP_AGENTS_ANTHROPIC_CACHE   "{\"type\":\"ephemeral\"}"
 
+/* A history with calls needs tools, also where none are offered any more. */
+#define NGX_HTTP_AGENTS_ANTHROPIC_NO_TOOL                                     \
+    "{\"name\":\"none\",\"description\":\"There are no tools any more. "     \
+    "Do not call this.\",\"input_schema\":{\"type\":\"object\","             \
+    "\"properties\":{}}}],\"tool_choice\":{\"type\":\"none\"}"
+
 
 static void ngx_http_agents_anthropic_system(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
@@ -244,15 +250,23 @@ static void
 ngx_http_agents_anthropic_tools(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan)
 {
+    int      none;
     size_t   i;
     json_t  *tool, *description;
 
-    if (plan->ntools == 0 && !plan->answer) {
+    none = (plan->ntools == 0 && !plan->answer);
+
+    if (none && !ngx_http_agents_plan_has_calls(plan)) {
         return;
     }
 
     ngx_http_agents_json_key(buf, "tools");
     ngx_http_agents_buf_addc(buf, '[');
+
+    if (none) {
+        ngx_http_agents_buf_adds(buf, NGX_HTTP_AGENTS_ANTHROPIC_NO_TOOL);
+        return;
+    }
 
     json_array_foreach(plan->prompt->tools, i, tool) {
         if (ngx_http_agents_plan_offers(plan, tool)) {

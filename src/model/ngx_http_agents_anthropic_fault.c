@@ -84,6 +84,9 @@ ngx_http_agents_anthropic_fault_class(const ngx_http_agents_refusal_t *refusal,
         return NGX_HTTP_AGENTS_FAULT_FILTERED;
     }
 
-    return (status == 409 || ngx_http_agents_refusal_passes(status))
+    /* those of a proxy before it, such as 520 to 526, pass as its own do */
+
+    return (status == 409 || status >= 500
+            || ngx_http_agents_refusal_passes(status))
            ? NGX_HTTP_AGENTS_FAULT_RETRY : NGX_HTTP_AGENTS_FAULT_FATAL;
 }

@@ -222,7 +222,16 @@ ngx_http_agents_anthropic_reply_add(ngx_http_agents_draft_t *draft,
     }
 
     if (strcmp(name, "partial_json") == 0) {
-        ngx_http_agents_draft_arguments(draft, index, text, len);
+
+        /* blocks of types that are not known have arguments, too */
+
+        if (ngx_http_agents_draft_find(draft, NGX_HTTP_AGENTS_DRAFT_CALL,
+                                       index)
+            != NULL)
+        {
+            ngx_http_agents_draft_arguments(draft, index, text, len);
+        }
+
         return;
     }
 

@@ -39,7 +39,6 @@ static void ngx_http_agents_bedrock_tool_choice(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_bedrock_format(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
-static int ngx_http_agents_bedrock_has_calls(const json_t *messages);
 static int ngx_http_agents_bedrock_caches(
     const ngx_http_agents_prompt_t *prompt);
 
@@ -276,7 +275,7 @@ ngx_http_agents_bedrock_tools(ngx_http_agents_buf_t *buf,
 
     none = (plan->ntools == 0 && !plan->answer);
 
-    if (none && !ngx_http_agents_bedrock_has_calls(plan->prompt->messages)) {
+    if (none && !ngx_http_agents_plan_has_calls(plan)) {
         return;
     }
 
@@ -381,27 +380,6 @@ ngx_http_agents_bedrock_format(ngx_http_agents_buf_t *buf,
     ngx_http_agents_buf_adds(buf, "}}}}");
 
     ngx_http_agents_buf_free(&text);
-}
-
-
-static int
-ngx_http_agents_bedrock_has_calls(const json_t *messages)
-{
-    size_t   i, k;
-    json_t  *message, *block;
-
-    json_array_foreach(messages, i, message) {
-        json_array_foreach(ngx_http_agents_json_array(message,
-                                                      "content_blocks"),
-                           k, block)
-        {
-            if (ngx_http_agents_plan_is(block, "tool_use")) {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
 }
 
 

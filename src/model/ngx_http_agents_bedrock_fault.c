@@ -116,6 +116,10 @@ ngx_http_agents_bedrock_fault_class(const ngx_http_agents_refusal_t *refusal,
         return NGX_HTTP_AGENTS_FAULT_CREDENTIALS;
     }
 
-    return (status == 424 || ngx_http_agents_refusal_passes(status))
+    if (status == 424) {
+        return NGX_HTTP_AGENTS_FAULT_ONCE;
+    }
+
+    return ngx_http_agents_refusal_passes(status)
            ? NGX_HTTP_AGENTS_FAULT_RETRY : NGX_HTTP_AGENTS_FAULT_FATAL;
 }

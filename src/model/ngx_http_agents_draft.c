@@ -17,6 +17,9 @@
 #define NGX_HTTP_AGENTS_DRAFT_DEPTH       128
 
 
+static ngx_http_agents_draft_block_t *ngx_http_agents_draft_add(
+    ngx_http_agents_draft_t *draft, ngx_http_agents_draft_kind_e kind,
+    int64_t index);
 static void ngx_http_agents_draft_whole(ngx_http_agents_draft_t *draft,
     ngx_http_agents_draft_block_t *block, json_t *value);
 static void ngx_http_agents_draft_tell(ngx_http_agents_draft_t *draft,
@@ -67,10 +70,10 @@ ngx_http_agents_draft_free(ngx_http_agents_draft_t *draft)
 
 
 ngx_http_agents_draft_block_t *
-ngx_http_agents_draft_block(ngx_http_agents_draft_t *draft,
+ngx_http_agents_draft_find(const ngx_http_agents_draft_t *draft,
     ngx_http_agents_draft_kind_e kind, int64_t index)
 {
-    size_t                          i, size;
+    size_t                          i;
     ngx_http_agents_draft_block_t  *block;
 
     /* the one that is being written is the last, as a rule */
@@ -83,8 +86,35 @@ ngx_http_agents_draft_block(ngx_http_agents_draft_t *draft,
         }
     }
 
+    return NULL;
+}
+
+
+ngx_http_agents_draft_block_t *
+ngx_http_agents_draft_block(ngx_http_agents_draft_t *draft,
+    ngx_http_agents_draft_kind_e kind, int64_t index)
+{
+    ngx_http_agents_draft_block_t  *block;
+
+    block = ngx_http_agents_draft_find(draft, kind, index);
+
+    return (block != NULL) ? block
+                           : ngx_http_agents_draft_add(draft, kind, index);
+}
+
+
+static ngx_http_agents_draft_block_t *
+ngx_http_agents_draft_add(ngx_http_agents_draft_t *draft,
+    ngx_http_agents_draft_kind_e kind, int64_t index)
+{
+    size_t                          size;
+    ngx_http_agents_draft_block_t  *block;
+
+    static const char  many[] = "it has too many blocks";
+
     if (draft->nblocks == NGX_HTTP_AGENTS_DRAFT_BLOCKS_MAX) {
-        draft->failed = 1;
+        ngx_http_agents_draft_fault(draft, NGX_HTTP_AGENTS_FAULT_FATAL,
+                                    many, sizeof(many) - 1);
         return NULL;
     }
 
@@ -158,6 +188,17 @@ ngx_http_agents_draft_call(ngx_http_agents_draft_t *draft, int64_t index,
 
     block = ngx_http_agents_draft_block(draft, NGX_HTTP_AGENTS_DRAFT_CALL,
                                         index);
+
+    /* some servers give all calls of a reply the same number */
+
+    if (block != NULL && block->id != NULL
+        && id != NULL && *id != '\0' && strcmp(id, block->id) != 0
+        && name != NULL && *name != '\0')
+    {
+        block = ngx_http_agents_draft_add(draft, NGX_HTTP_AGENTS_DRAFT_CALL,
+                                          index);
+    }
+
     if (block == NULL) {
         return;
     }
@@ -343,6 +384,32 @@ ngx_http_agents_draft_decode(const ngx_http_agents_protocol_t *protocol,
     json_decref(root);
 
     return rc;
+}
+
+
+int
+ngx_http_agents_draft_refused(const ngx_http_agents_protocol_t *protocol,
+    const char *body, size_t len, ngx_http_agents_draft_t *draft)
+{
+    json_t                        *root;
+    ngx_http_agents_buf_t          why;
+    ngx_http_agents_json_fault_t   fault;
+
+    memset(draft, 0, sizeof(ngx_http_agents_draft_t));
+
+    root = ngx_http_agents_json_parse_foreign(body, len,
+                                              NGX_HTTP_AGENTS_DRAFT_DEPTH,
+                                              &fault);
+    ngx_http_agents_buf_init(&why);
+
+    if (root != NULL && protocol->read(draft, root, &why) != 0) {
+        protocol->event(draft, "", root);
+    }
+
+    ngx_http_agents_buf_free(&why);
+    json_decref(root);
+
+    return draft->why.len != 0;
 }
 
 

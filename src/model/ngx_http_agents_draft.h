@@ -84,7 +84,13 @@ typedef struct {
 /* All zero is a valid empty draft, and a valid empty answer. */
 void ngx_http_agents_draft_free(ngx_http_agents_draft_t *draft);
 
-/* A block, made if it is not there yet; NULL without memory ("failed"). */
+/* A block of which there was something already, or NULL. */
+ngx_http_agents_draft_block_t *ngx_http_agents_draft_find(
+    const ngx_http_agents_draft_t *draft, ngx_http_agents_draft_kind_e kind,
+    int64_t index);
+
+/* A block, made if it is not there yet; NULL without memory ("failed"), or if
+ * there are too many ("why"). */
 ngx_http_agents_draft_block_t *ngx_http_agents_draft_block(
     ngx_http_agents_draft_t *draft, ngx_http_agents_draft_kind_e kind,
     int64_t index);
@@ -99,7 +105,8 @@ void ngx_http_agents_draft_text(ngx_http_agents_draft_t *draft, int64_t index,
 void ngx_http_agents_draft_arguments(ngx_http_agents_draft_t *draft,
     int64_t index, const char *text, size_t len);
 
-/* A call; what is NULL or empty changes nothing. */
+/* A call; what is NULL or empty changes nothing.  Another id and a name begin
+ * another call, though the number is the same. */
 void ngx_http_agents_draft_call(ngx_http_agents_draft_t *draft, int64_t index,
     const char *id, const char *name);
 
@@ -136,7 +143,13 @@ int ngx_http_agents_draft_decode(const ngx_http_agents_protocol_t *protocol,
     const ngx_http_agents_prompt_t *prompt, const char *body, size_t len,
     ngx_http_agents_reply_t *reply, ngx_http_agents_buf_t *why);
 
-/* And of either. */
+/* The error in the body of a 2xx that has no reply: 1 with the draft's "why"
+ * and "fault", as an event of a stream would make them; 0 if there is none.
+ * The caller frees the draft. */
+int ngx_http_agents_draft_refused(const ngx_http_agents_protocol_t *protocol,
+    const char *body, size_t len, ngx_http_agents_draft_t *draft);
+
+/* The reply of a body or a stream. */
 int ngx_http_agents_answer_reply(ngx_http_agents_answer_t *answer,
     const ngx_http_agents_protocol_t *protocol,
     const ngx_http_agents_prompt_t *prompt, ngx_http_agents_reply_t *reply,

@@ -17,6 +17,13 @@
 static void ngx_http_agents_inference_refused(
     ngx_http_agents_inference_t *inference,
     ngx_http_agents_transport_answer_t *answer);
+static ngx_uint_t ngx_http_agents_inference_disguised(
+    ngx_http_agents_inference_t *inference,
+    ngx_http_agents_transport_answer_t *answer);
+static void ngx_http_agents_inference_told(
+    ngx_http_agents_inference_t *inference,
+    ngx_http_agents_model_fault_e fault, ngx_msec_t wait,
+    ngx_http_agents_buf_t *why);
 static void ngx_http_agents_inference_stream_lost(
     ngx_http_agents_inference_t *inference);
 static void ngx_http_agents_inference_fault(
@@ -122,6 +129,10 @@ ngx_http_agents_inference_answer_handler(void *data,
         return;
     }
 
+    if (ngx_http_agents_inference_disguised(inference, answer)) {
+        return;
+    }
+
     ngx_memzero(&result, sizeof(ngx_http_agents_inference_result_t));
 
     result.status = NGX_HTTP_AGENTS_INFERENCE_REPLY;
@@ -134,10 +145,51 @@ ngx_http_agents_inference_answer_handler(void *data,
 }
 
 
+/*
+ * Gateways are known to send the errors of others with a status of 200.  If it
+ * is one, the answer is taken over, and the inference may be gone.
+ */
+
+static ngx_uint_t
+ngx_http_agents_inference_disguised(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_transport_answer_t *answer)
+{
+    ngx_uint_t                     refused;
+    ngx_http_agents_buf_t          why;
+    ngx_http_agents_draft_t        draft;
+    ngx_http_agents_model_fault_e  fault;
+
+    if (answer->body_len > NGX_HTTP_AGENTS_INFERENCE_ERROR_MAX) {
+        return 0;
+    }
+
+    ngx_http_agents_buf_init(&why);
+
+    refused = ngx_http_agents_draft_refused(inference->provider->protocol,
+                                            answer->body, answer->body_len,
+                                            &draft);
+    if (refused) {
+        ngx_http_agents_buf_addf(&why, "the provider answered %u: %s",
+                                 (unsigned) answer->http_status,
+                                 draft.why.data);
+    }
+
+    fault = draft.fault;
+    ngx_http_agents_draft_free(&draft);
+
+    if (refused) {
+        free(answer->body);
+        ngx_http_agents_inference_told(inference, fault, answer->retry_after,
+                                       &why);
+    }
+
+    return refused;
+}
+
+
 void
 ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
 {
-    unsigned                             lacks;
     ngx_http_agents_buf_t                why;
     ngx_http_agents_draft_t             *draft;
     ngx_http_agents_model_fault_e        fault;
@@ -167,18 +219,30 @@ ngx_http_agents_inference_streamed(ngx_http_agents_inference_t *inference)
                              draft->why.data ? draft->why.data : "");
 
     ngx_http_agents_inference_stream_lost(inference);
-    ngx_http_agents_authorize_redact(&inference->authorize, &why);
+    ngx_http_agents_inference_told(inference, fault, 0, &why);
+}
 
-    /* in a stream there is no status: a refusal is one as 400 would be */
 
-    lacks = ngx_http_agents_refusal_lacks(400, why.data);
+/* An error without a status of its own: a refusal is one as 400 would be.
+ * Takes the text over. */
+
+static void
+ngx_http_agents_inference_told(ngx_http_agents_inference_t *inference,
+    ngx_http_agents_model_fault_e fault, ngx_msec_t wait,
+    ngx_http_agents_buf_t *why)
+{
+    unsigned  lacks;
+
+    ngx_http_agents_authorize_redact(&inference->authorize, why);
+
+    lacks = ngx_http_agents_refusal_lacks(400, why->data);
 
     if (fault == NGX_HTTP_AGENTS_FAULT_FATAL && lacks != 0) {
-        ngx_http_agents_inference_lacks(inference, lacks, &why);
+        ngx_http_agents_inference_lacks(inference, lacks, why);
         return;
     }
 
-    ngx_http_agents_inference_fault(inference, fault, 0, &why);
+    ngx_http_agents_inference_fault(inference, fault, wait, why);
 }
 
 
@@ -241,7 +305,8 @@ ngx_http_agents_inference_refused(ngx_http_agents_inference_t *inference,
     if (fault == NGX_HTTP_AGENTS_FAULT_FATAL && answer->should_retry > 0) {
         fault = NGX_HTTP_AGENTS_FAULT_RETRY;
 
-    } else if (fault == NGX_HTTP_AGENTS_FAULT_RETRY
+    } else if ((fault == NGX_HTTP_AGENTS_FAULT_RETRY
+                || fault == NGX_HTTP_AGENTS_FAULT_ONCE)
                && answer->should_retry < 0)
     {
         fault = NGX_HTTP_AGENTS_FAULT_FATAL;
@@ -262,6 +327,19 @@ ngx_http_agents_inference_fault(ngx_http_agents_inference_t *inference,
     switch (fault) {
 
     case NGX_HTTP_AGENTS_FAULT_RETRY:
+        ngx_http_agents_inference_again(inference, wait, why);
+        break;
+
+    case NGX_HTTP_AGENTS_FAULT_ONCE:
+
+        if (inference->repeated) {
+            ngx_http_agents_inference_end(inference,
+                                          NGX_HTTP_AGENTS_INFERENCE_FAILED,
+                                          why);
+            break;
+        }
+
+        inference->repeated = 1;
         ngx_http_agents_inference_again(inference, wait, why);
         break;
 

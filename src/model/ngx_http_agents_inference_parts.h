@@ -16,6 +16,9 @@
 
 #define NGX_HTTP_AGENTS_INFERENCE_BODY_MAX  (16 * 1024 * 1024)
 
+/* A body with a 2xx that is longer is no error. */
+#define NGX_HTTP_AGENTS_INFERENCE_ERROR_MAX  (16 * 1024)
+
 
 /*
  * Either an attempt is under way (transfer), or it waits for the credentials
@@ -54,6 +57,8 @@ struct ngx_http_agents_inference_s {
                                                            be kept */
     unsigned                                renewed:1;  /* credentials were
                                                            refused once */
+    unsigned                                repeated:1; /* after what is tried
+                                                           again but once */
 };
 
 

@@ -99,6 +99,7 @@ typedef struct {
 typedef enum {
     NGX_HTTP_AGENTS_FAULT_FATAL = 0,    /* do not try again */
     NGX_HTTP_AGENTS_FAULT_RETRY,
+    NGX_HTTP_AGENTS_FAULT_ONCE,         /* try again, but once */
     NGX_HTTP_AGENTS_FAULT_CONTEXT,      /* the prompt is too long */
     NGX_HTTP_AGENTS_FAULT_FILTERED,     /* refused by a content filter */
     NGX_HTTP_AGENTS_FAULT_CREDENTIALS   /* try again once with new ones, where

@@ -84,10 +84,12 @@ void
 ngx_http_agents_openai_reply_event(ngx_http_agents_draft_t *draft,
     const char *type, const json_t *root)
 {
-    json_t                 *choice, *delta;
+    json_t                 *choice, *delta, *error;
     ngx_http_agents_buf_t   why;
 
-    if (json_is_object(json_object_get(root, "error"))) {
+    error = json_object_get(root, "error");
+
+    if (json_is_object(error) || json_string_length(error) != 0) {
         ngx_http_agents_openai_fault_event(draft, root);
         return;
     }

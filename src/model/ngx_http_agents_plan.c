@@ -97,6 +97,27 @@ ngx_http_agents_plan_offers(const ngx_http_agents_plan_t *plan,
 }
 
 
+int
+ngx_http_agents_plan_has_calls(const ngx_http_agents_plan_t *plan)
+{
+    size_t   i, k;
+    json_t  *message, *block;
+
+    json_array_foreach(plan->prompt->messages, i, message) {
+        json_array_foreach(ngx_http_agents_json_array(message,
+                                                      "content_blocks"),
+                           k, block)
+        {
+            if (ngx_http_agents_plan_is(block, "tool_use")) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_http_agents_choice_e
 ngx_http_agents_plan_choice(const ngx_http_agents_plan_t *plan,
     char name[NGX_HTTP_AGENTS_NAME_MAX + 1])

@@ -49,6 +49,9 @@ void ngx_http_agents_plan_free(ngx_http_agents_plan_t *plan);
 int ngx_http_agents_plan_offers(const ngx_http_agents_plan_t *plan,
     const json_t *tool);
 
+/* Whether the history has calls, which some take with tools alone. */
+int ngx_http_agents_plan_has_calls(const ngx_http_agents_plan_t *plan);
+
 /* Which call is asked for, and the portable name of CHOICE_TOOL in "name". */
 ngx_http_agents_choice_e ngx_http_agents_plan_choice(
     const ngx_http_agents_plan_t *plan,

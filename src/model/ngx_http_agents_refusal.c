@@ -57,7 +57,7 @@ static const ngx_http_agents_refusal_lack_t  ngx_http_agents_refusal_lacking[]
 
 static const char *const  ngx_http_agents_refusal_words[] = {
     "not supported", "unsupported", "not support", "n't support",
-    "not permitted", "may not be",
+    "not permitted", "may not be", "may only be",
     "not allowed", "not available", "not compatible", "incompatible",
     "extraneous key", "unrecognized", "unknown parameter", "unknown field",
     "unexpected keyword", "only the default", "cannot be used",

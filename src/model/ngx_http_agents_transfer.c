@@ -183,6 +183,13 @@ ngx_http_agents_transfer_protocols(CURL *easy)
         return code;
     }
 
+    /* unasked, a server may choose a coding; libcurl undoes one that comes */
+
+    code = curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
+    if (code != CURLE_OK) {
+        return code;
+    }
+
 #if (LIBCURL_VERSION_NUM >= 0x075500)
     return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #else

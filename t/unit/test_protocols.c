@@ -22,7 +22,7 @@ static const char *const  stops[] = {
 };
 
 static const char *const  faults[] = {
-    "fatal", "retry", "context", "filtered", "credentials"
+    "fatal", "retry", "once", "context", "filtered", "credentials"
 };
 
 
@@ -583,6 +583,9 @@ test_lacks(void)
           NGX_HTTP_AGENTS_NO_STREAM },
         { 400, "`temperature` is deprecated for this model.",
           NGX_HTTP_AGENTS_NO_TEMPERATURE },
+        { 400, "`temperature` may only be set to 1 when thinking is enabled "
+          "or in adaptive mode.",
+          NGX_HTTP_AGENTS_NO_TEMPERATURE },
         { 400, "Cannot use grammar with tools",
           NGX_HTTP_AGENTS_NO_FORMAT_WITH_TOOLS },
         { 400, "Cannot use custom grammar constraints with tools.",
@@ -672,6 +675,67 @@ test_cut(void)
 }
 
 
+/* 2,000 calls of one message, in a member "name". */
+
+static void
+many_calls(ngx_http_agents_buf_t *buf, const char *name)
+{
+    int  n;
+
+    ngx_http_agents_buf_addf(buf, "{\"choices\":[{\"%s\":{\"tool_calls\":[",
+                             name);
+
+    for (n = 0; n < 2000; n++) {
+        ngx_http_agents_buf_addf(buf, "%s{\"function\":{\"name\":\"a\"}}",
+                                 n ? "," : "");
+    }
+
+    ngx_http_agents_buf_adds(buf, "]}}]}");
+}
+
+
+/* No reply of a model, and not for want of memory: it is not asked for again.
+ */
+
+static void
+test_many(void)
+{
+    ngx_http_agents_buf_t      buf, why;
+    ngx_http_agents_reply_t    reply;
+    ngx_http_agents_prompt_t   prompt;
+    ngx_http_agents_stream_t   stream;
+
+    memset(&prompt, 0, sizeof(ngx_http_agents_prompt_t));
+    ngx_http_agents_buf_init(&buf);
+    ngx_http_agents_buf_init(&why);
+
+    many_calls(&buf, "message");
+
+    unit(ngx_http_agents_draft_decode(&ngx_http_agents_openai, &prompt,
+                                      buf.data, buf.len, &reply, &why) == -1
+         && strstr(why.data, "too many blocks") != NULL,
+         "a body of very many calls is no reply");
+
+    ngx_http_agents_reply_clear(&reply);
+    ngx_http_agents_buf_free(&why);
+    ngx_http_agents_buf_free(&buf);
+
+    ngx_http_agents_stream_init(&stream, &ngx_http_agents_openai,
+                                "text/event-stream", NULL, NULL);
+    ngx_http_agents_buf_adds(&buf, "data: ");
+    many_calls(&buf, "delta");
+    ngx_http_agents_buf_adds(&buf, "\n\n");
+
+    unit(ngx_http_agents_stream_feed(&stream, buf.data, buf.len) == -1
+         && stream.draft.fault == NGX_HTTP_AGENTS_FAULT_FATAL
+         && strstr(stream.draft.why.data, "too many blocks") != NULL,
+         "nor is a stream of them");
+
+    ngx_http_agents_stream_free(&stream);
+    ngx_http_agents_buf_free(&buf);
+}
+
+
 int
 main(void)
 {
@@ -716,6 +780,7 @@ main(void)
     test_lacks();
     test_next();
     test_cut();
+    test_many();
 
     return unit_done();
 }

@@ -40,7 +40,7 @@ sub read {
             map { common($_) } @{$body->{messages}} ],
         tools => [ map { { %$_, schema => $_->{input_schema} } }
                    @{$body->{tools} || []} ],
-        choice => !$choice ? undef
+        choice => !$choice || $choice->{type} eq 'none' ? undef
                 : $choice->{type} eq 'tool' ? [ $choice->{name} ]
                 : $choice->{type},
     };
@@ -103,6 +103,9 @@ sub wrong {
     }
     return "it ends with $last" if $last ne 'user';
     return "$marks marks of the cache" if $marks > 4;
+    return 'calls without tools'
+        if !$body->{tools} && grep { $_->{type} eq 'tool_use' }
+                              map { @{$_->{content}} } @{$body->{messages}};
     return unless $body->{output_config};
     my $format = $body->{output_config}{format};
     return 'no format' unless ($format->{type} || '') eq 'json_schema'

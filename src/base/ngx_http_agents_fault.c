@@ -37,7 +37,9 @@ ngx_http_agents_faults_add(ngx_http_agents_faults_t *faults,
 
     faults->found++;
 
-    if (faults->n == NGX_HTTP_AGENTS_FAULTS_MAX) {
+    if (faults->n == NGX_HTTP_AGENTS_FAULTS_MAX
+        || faults->bytes >= NGX_HTTP_AGENTS_FAULTS_BYTES)
+    {
         return;
     }
 
@@ -65,6 +67,7 @@ ngx_http_agents_faults_add(ngx_http_agents_faults_t *faults,
         return;
     }
 
+    faults->bytes += strlen(fault->detail) + strlen(fault->pointer);
     faults->n++;
 }
 

@@ -12,8 +12,10 @@
 #include <stddef.h>
 
 
-/* Beyond this many faults a list only counts. */
-#define NGX_HTTP_AGENTS_FAULTS_MAX  100
+/* Beyond this many faults a list only counts, and beyond this many bytes of
+ * their texts: each pointer repeats the names on its way. */
+#define NGX_HTTP_AGENTS_FAULTS_MAX    100
+#define NGX_HTTP_AGENTS_FAULTS_BYTES  (256 * 1024)
 
 
 typedef struct {
@@ -26,6 +28,7 @@ typedef struct {
 typedef struct {
     ngx_http_agents_fault_t  *list;
     size_t                    n;        /* faults listed */
+    size_t                    bytes;    /* of their texts */
     size_t                    found;    /* faults found, >= n */
     unsigned                  failed:1; /* one was lost for want of memory */
 } ngx_http_agents_faults_t;

@@ -26,6 +26,7 @@ static void test_same(const char *path, const char *name);
 static void test_lengths(void);
 static void test_merge(void);
 static void test_many_faults(void);
+static void test_long_faults(void);
 
 static char *test_expected(const char *path, const char *suffix);
 static char *test_conversation_text(
@@ -57,6 +58,7 @@ main(void)
     test_lengths();
     test_merge();
     test_many_faults();
+    test_long_faults();
 
     return unit_done();
 }
@@ -354,6 +356,55 @@ test_many_faults(void)
 
     unit(faults.found == 50001 && faults.n == NGX_HTTP_AGENTS_FAULTS_MAX,
          "50,001 faults are counted, the first of them listed");
+
+    ngx_http_agents_body_conversation_free(&body);
+    ngx_http_agents_faults_free(&faults);
+    ngx_http_agents_buf_free(&buf);
+}
+
+
+/* Pointers repeat what the body says once: they are bounded in bytes, too. */
+
+static void
+test_long_faults(void)
+{
+    size_t                                i, size;
+    ngx_http_agents_buf_t                 buf;
+    ngx_http_agents_faults_t              faults;
+    ngx_http_agents_body_conversation_t   body;
+
+    memset(&buf, 0, sizeof(buf));
+    memset(&faults, 0, sizeof(faults));
+
+    ngx_http_agents_buf_adds(&buf, "{\"defaults\":{"
+                                   "\"output_format_schema\":{"
+                                   "\"properties\":{\"");
+
+    for (i = 0; i < 200000; i++) {
+        ngx_http_agents_buf_addc(&buf, 'k');
+    }
+
+    ngx_http_agents_buf_adds(&buf, "\":{\"f\":0");
+
+    for (i = 0; i < 200; i++) {
+        ngx_http_agents_buf_addf(&buf, ",\"f%zu\":0", i);
+    }
+
+    ngx_http_agents_buf_adds(&buf, "}}}}}");
+
+    (void) ngx_http_agents_body_conversation(buf.data, buf.len, &body,
+                                             &faults);
+
+    size = 0;
+
+    for (i = 0; i < faults.n; i++) {
+        size += strlen(faults.list[i].pointer);
+    }
+
+    unit(faults.found > 200 && faults.n > 1
+         && size < 2 * NGX_HTTP_AGENTS_FAULTS_BYTES,
+         "%zu long faults are counted, %zu of them listed in %zu bytes",
+         faults.found, faults.n, size);
 
     ngx_http_agents_body_conversation_free(&body);
     ngx_http_agents_faults_free(&faults);

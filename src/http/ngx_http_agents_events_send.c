@@ -84,7 +84,10 @@ ngx_http_agents_events_send(ngx_http_request_t *r,
             }
         }
 
-        if (r->connection->write->timer_set) {
+        /* where the write is delayed, the timer is limit_rate's */
+
+        if (r->connection->write->timer_set && !r->connection->write->delayed)
+        {
             ngx_del_timer(r->connection->write);
         }
 

@@ -106,6 +106,7 @@ ngx_http_agents_output_slice(ngx_http_request_t *r,
     ngx_int_t                  rc;
     ngx_buf_t                 *b;
     ngx_chain_t                out;
+    ngx_event_t               *wev;
     ngx_http_core_loc_conf_t  *clcf;
 
     if (output->buf.len == 0 && !output->ended) {
@@ -150,6 +151,7 @@ ngx_http_agents_output_slice(ngx_http_request_t *r,
         return rc == NGX_DONE ? NGX_DONE : NGX_ERROR;
     }
 
+    wev = r->connection->write;
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (r == r->main && !r->discard_body) {
@@ -158,11 +160,13 @@ ngx_http_agents_output_slice(ngx_http_request_t *r,
 
     r->write_event_handler = ngx_http_agents_output_writer;
 
-    ngx_add_timer(r->connection->write, clcf->send_timeout);
+    /* where the write is delayed, the timer is limit_rate's */
 
-    if (ngx_handle_write_event(r->connection->write, clcf->send_lowat)
-        != NGX_OK)
-    {
+    if (!wev->delayed) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -216,7 +220,7 @@ ngx_http_agents_output_writer(ngx_http_request_t *r)
         return;
     }
 
-    if (wev->timer_set) {
+    if (wev->timer_set && !wev->delayed) {
         ngx_del_timer(wev);
     }
 

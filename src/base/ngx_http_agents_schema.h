@@ -23,6 +23,13 @@
 /* JSON values in a schema, one within another. */
 #define NGX_HTTP_AGENTS_SCHEMA_VALUES  100000
 
+/*
+ * A step is one value held to one schema, or work of another kind that takes
+ * as long.  The n items of an array under an anyOf of m take n * m of them, and
+ * both come from outside.
+ */
+#define NGX_HTTP_AGENTS_SCHEMA_STEPS   (10 * 1000 * 1000)
+
 
 /*
  * Checks that a schema stays within the subset and its size; adds a fault for
@@ -36,6 +43,7 @@ void ngx_http_agents_schema_check(const json_t *schema,
  * mismatch added to "why" as "POINTER: reason" (the root's pointer is "/").
  * The semantics are those of 2020-12: 1.0 is an integer and equals 1, lengths
  * count code points, a keyword for another type than the value's says nothing.
+ * -1, too, where it would take more than NGX_HTTP_AGENTS_SCHEMA_STEPS.
  */
 int ngx_http_agents_schema_validate(const json_t *schema, const json_t *value,
     ngx_http_agents_buf_t *why);

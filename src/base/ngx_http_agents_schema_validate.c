@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ngx_http_agents_schema.h"
+#include "ngx_http_agents_schema_parts.h"
 
 
 /* How much of an expected value, and of an alternative's reason, is shown. */
@@ -12,11 +13,11 @@
 
 /*
  * Each rule holds a value to one keyword of the schema: 0, or -1 with the
- * mismatch added to "why".
+ * mismatch added to its "why".
  */
 typedef int (*ngx_http_agents_schema_rule_pt)(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 
 
 typedef struct {
@@ -27,64 +28,63 @@ typedef struct {
 
 static int ngx_http_agents_schema_apply(const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why);
+    ngx_http_agents_schema_hold_t *hold);
+static int ngx_http_agents_schema_read(const json_t *value,
+    ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_type(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_is(const char *type, const json_t *value);
 static int ngx_http_agents_schema_const(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_enum(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_required(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_properties(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_additional(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_items(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_minimum(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_maximum(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_min_length(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_max_length(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_min_items(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_max_items(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
 static int ngx_http_agents_schema_any_of(const json_t *rule,
     const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why);
-static int ngx_http_agents_schema_fault(ngx_http_agents_buf_t *why,
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold);
+static int ngx_http_agents_schema_none_of(const json_t *rule,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_schema_hold_t *hold);
+static int ngx_http_agents_schema_fault(ngx_http_agents_schema_hold_t *hold,
     const ngx_http_agents_path_t *path, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-static int ngx_http_agents_schema_expected(ngx_http_agents_buf_t *why,
+static int ngx_http_agents_schema_expected(ngx_http_agents_schema_hold_t *hold,
     const ngx_http_agents_path_t *path, const char *text,
     const json_t *expected);
 static void ngx_http_agents_schema_shorten(ngx_http_agents_buf_t *buf,
     size_t start, size_t max);
-static int ngx_http_agents_schema_equal(const json_t *one, const json_t *two);
-static int ngx_http_agents_schema_equal_objects(const json_t *one,
-    const json_t *two);
-static int ngx_http_agents_schema_equal_arrays(const json_t *one,
-    const json_t *two);
-static long double ngx_http_agents_schema_number(const json_t *value);
 
 
 /*
@@ -115,23 +115,45 @@ int
 ngx_http_agents_schema_validate(const json_t *schema, const json_t *value,
     ngx_http_agents_buf_t *why)
 {
-    return ngx_http_agents_schema_apply(schema, value, NULL, why);
+    int                             rc;
+    size_t                          start;
+    ngx_http_agents_schema_hold_t   hold;
+
+    start = why->len;
+
+    hold.why = why;
+    hold.steps = NGX_HTTP_AGENTS_SCHEMA_STEPS;
+
+    rc = ngx_http_agents_schema_apply(schema, value, NULL, &hold);
+
+    if (hold.steps == 0) {
+        why->len = start;
+        ngx_http_agents_buf_adds(why, "/: holding it to the schema takes too "
+                                      "many steps");
+        return -1;
+    }
+
+    return rc;
 }
 
 
 static int
 ngx_http_agents_schema_apply(const json_t *schema, const json_t *value,
-    const ngx_http_agents_path_t *path, ngx_http_agents_buf_t *why)
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold)
 {
     json_t                               *keyword;
     const ngx_http_agents_schema_rule_t  *rule;
+
+    if (ngx_http_agents_schema_spend(hold, 1) != 0) {
+        return -1;
+    }
 
     for (rule = ngx_http_agents_schema_rules; rule->name != NULL; rule++) {
 
         keyword = json_object_get(schema, rule->name);
 
         if (keyword != NULL
-            && rule->holds(keyword, schema, value, path, why) != 0)
+            && rule->holds(keyword, schema, value, path, hold) != 0)
         {
             return -1;
         }
@@ -141,10 +163,20 @@ ngx_http_agents_schema_apply(const json_t *schema, const json_t *value,
 }
 
 
+/* What looking at each character of a text, or of a kept number, takes. */
+
+static int
+ngx_http_agents_schema_read(const json_t *value,
+    ngx_http_agents_schema_hold_t *hold)
+{
+    return ngx_http_agents_schema_spend(hold, json_string_length(value) / 64);
+}
+
+
 static int
 ngx_http_agents_schema_type(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     size_t   i;
     json_t  *type;
@@ -156,7 +188,7 @@ ngx_http_agents_schema_type(const json_t *rule, const json_t *schema,
             return 0;
         }
 
-        return ngx_http_agents_schema_fault(why, path,
+        return ngx_http_agents_schema_fault(hold, path,
                                  "must be of type %s, but is %s",
                                  json_string_value(rule),
                                  ngx_http_agents_json_type_name(value));
@@ -168,7 +200,7 @@ ngx_http_agents_schema_type(const json_t *rule, const json_t *schema,
         }
     }
 
-    return ngx_http_agents_schema_expected(why, path,
+    return ngx_http_agents_schema_expected(hold, path,
                                            "must be of one of the types ",
                                            rule);
 }
@@ -218,22 +250,22 @@ ngx_http_agents_schema_is(const char *type, const json_t *value)
 static int
 ngx_http_agents_schema_const(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     (void) schema;
 
-    if (ngx_http_agents_schema_equal(rule, value)) {
+    if (ngx_http_agents_schema_equal(rule, value, hold)) {
         return 0;
     }
 
-    return ngx_http_agents_schema_expected(why, path, "must be ", rule);
+    return ngx_http_agents_schema_expected(hold, path, "must be ", rule);
 }
 
 
 static int
 ngx_http_agents_schema_enum(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     size_t   i;
     json_t  *choice;
@@ -241,19 +273,20 @@ ngx_http_agents_schema_enum(const json_t *rule, const json_t *schema,
     (void) schema;
 
     json_array_foreach(rule, i, choice) {
-        if (ngx_http_agents_schema_equal(choice, value)) {
+        if (ngx_http_agents_schema_equal(choice, value, hold)) {
             return 0;
         }
     }
 
-    return ngx_http_agents_schema_expected(why, path, "must be one of ", rule);
+    return ngx_http_agents_schema_expected(hold, path, "must be one of ",
+                                           rule);
 }
 
 
 static int
 ngx_http_agents_schema_required(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     size_t   i;
     json_t  *name;
@@ -264,10 +297,14 @@ ngx_http_agents_schema_required(const json_t *rule, const json_t *schema,
         return 0;
     }
 
+    if (ngx_http_agents_schema_spend(hold, json_array_size(rule)) != 0) {
+        return -1;
+    }
+
     json_array_foreach(rule, i, name) {
 
         if (json_object_get(value, json_string_value(name)) == NULL) {
-            return ngx_http_agents_schema_expected(why, path,
+            return ngx_http_agents_schema_expected(hold, path,
                                                    "must have the property ",
                                                    name);
         }
@@ -280,7 +317,7 @@ ngx_http_agents_schema_required(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_additional(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     json_t                  *member, *properties;
     const char              *name;
@@ -288,6 +325,10 @@ ngx_http_agents_schema_additional(const json_t *rule, const json_t *schema,
 
     if (!json_is_object(value) || !json_is_false(rule)) {
         return 0;
+    }
+
+    if (ngx_http_agents_schema_spend(hold, json_object_size(value)) != 0) {
+        return -1;
     }
 
     properties = json_object_get(schema, "properties");
@@ -299,7 +340,7 @@ ngx_http_agents_schema_additional(const json_t *rule, const json_t *schema,
             place.key = name;
             place.index = 0;
 
-            return ngx_http_agents_schema_fault(why, &place,
+            return ngx_http_agents_schema_fault(hold, &place,
                                           "is no property of the schema");
         }
     }
@@ -311,7 +352,7 @@ ngx_http_agents_schema_additional(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_properties(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     json_t                  *property, *member;
     const char              *name;
@@ -321,6 +362,10 @@ ngx_http_agents_schema_properties(const json_t *rule, const json_t *schema,
 
     if (!json_is_object(value)) {
         return 0;
+    }
+
+    if (ngx_http_agents_schema_spend(hold, json_object_size(rule)) != 0) {
+        return -1;
     }
 
     place.parent = path;
@@ -336,7 +381,9 @@ ngx_http_agents_schema_properties(const json_t *rule, const json_t *schema,
 
         place.key = name;
 
-        if (ngx_http_agents_schema_apply(property, member, &place, why) != 0) {
+        if (ngx_http_agents_schema_apply(property, member, &place, hold)
+            != 0)
+        {
             return -1;
         }
     }
@@ -348,7 +395,7 @@ ngx_http_agents_schema_properties(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_items(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     size_t                   i;
     json_t                  *item;
@@ -362,7 +409,7 @@ ngx_http_agents_schema_items(const json_t *rule, const json_t *schema,
     json_array_foreach(value, i, item) {
         place.index = i;
 
-        if (ngx_http_agents_schema_apply(rule, item, &place, why) != 0) {
+        if (ngx_http_agents_schema_apply(rule, item, &place, hold) != 0) {
             return -1;
         }
     }
@@ -374,9 +421,13 @@ ngx_http_agents_schema_items(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_minimum(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     (void) schema;
+
+    if (ngx_http_agents_schema_read(value, hold) != 0) {
+        return -1;
+    }
 
     if (!ngx_http_agents_schema_is("number", value)
         || ngx_http_agents_schema_number(value)
@@ -385,7 +436,7 @@ ngx_http_agents_schema_minimum(const json_t *rule, const json_t *schema,
         return 0;
     }
 
-    return ngx_http_agents_schema_expected(why, path, "must be at least ",
+    return ngx_http_agents_schema_expected(hold, path, "must be at least ",
                                            rule);
 }
 
@@ -393,9 +444,13 @@ ngx_http_agents_schema_minimum(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_maximum(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     (void) schema;
+
+    if (ngx_http_agents_schema_read(value, hold) != 0) {
+        return -1;
+    }
 
     if (!ngx_http_agents_schema_is("number", value)
         || ngx_http_agents_schema_number(value)
@@ -404,7 +459,7 @@ ngx_http_agents_schema_maximum(const json_t *rule, const json_t *schema,
         return 0;
     }
 
-    return ngx_http_agents_schema_expected(why, path, "must be at most ",
+    return ngx_http_agents_schema_expected(hold, path, "must be at most ",
                                            rule);
 }
 
@@ -412,7 +467,7 @@ ngx_http_agents_schema_maximum(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_min_length(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     size_t  n;
 
@@ -420,6 +475,10 @@ ngx_http_agents_schema_min_length(const json_t *rule, const json_t *schema,
 
     if (!ngx_http_agents_schema_is("string", value)) {
         return 0;
+    }
+
+    if (ngx_http_agents_schema_read(value, hold) != 0) {
+        return -1;
     }
 
     n = ngx_http_agents_json_characters(json_string_value(value),
@@ -429,7 +488,7 @@ ngx_http_agents_schema_min_length(const json_t *rule, const json_t *schema,
         return 0;
     }
 
-    return ngx_http_agents_schema_expected(why, path,
+    return ngx_http_agents_schema_expected(hold, path,
                                  "must have at least this many characters: ",
                                  rule);
 }
@@ -438,7 +497,7 @@ ngx_http_agents_schema_min_length(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_max_length(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     size_t  n;
 
@@ -448,6 +507,10 @@ ngx_http_agents_schema_max_length(const json_t *rule, const json_t *schema,
         return 0;
     }
 
+    if (ngx_http_agents_schema_read(value, hold) != 0) {
+        return -1;
+    }
+
     n = ngx_http_agents_json_characters(json_string_value(value),
                                         json_string_length(value));
 
@@ -455,7 +518,7 @@ ngx_http_agents_schema_max_length(const json_t *rule, const json_t *schema,
         return 0;
     }
 
-    return ngx_http_agents_schema_expected(why, path,
+    return ngx_http_agents_schema_expected(hold, path,
                                   "must have at most this many characters: ",
                                   rule);
 }
@@ -464,7 +527,7 @@ ngx_http_agents_schema_max_length(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_min_items(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     (void) schema;
 
@@ -475,7 +538,7 @@ ngx_http_agents_schema_min_items(const json_t *rule, const json_t *schema,
         return 0;
     }
 
-    return ngx_http_agents_schema_expected(why, path,
+    return ngx_http_agents_schema_expected(hold, path,
                                       "must have at least this many items: ",
                                       rule);
 }
@@ -484,7 +547,7 @@ ngx_http_agents_schema_min_items(const json_t *rule, const json_t *schema,
 static int
 ngx_http_agents_schema_max_items(const json_t *rule, const json_t *schema,
     const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+    ngx_http_agents_schema_hold_t *hold)
 {
     (void) schema;
 
@@ -495,64 +558,95 @@ ngx_http_agents_schema_max_items(const json_t *rule, const json_t *schema,
         return 0;
     }
 
-    return ngx_http_agents_schema_expected(why, path,
+    return ngx_http_agents_schema_expected(hold, path,
                                        "must have at most this many items: ",
                                        rule);
+}
+
+
+/* What an alternative that does not fit finds is worded where none fits. */
+
+static int
+ngx_http_agents_schema_any_of(const json_t *rule, const json_t *schema,
+    const json_t *value, const ngx_http_agents_path_t *path,
+    ngx_http_agents_schema_hold_t *hold)
+{
+    size_t                  i;
+    json_t                 *alternative;
+    ngx_http_agents_buf_t  *why;
+
+    (void) schema;
+
+    why = hold->why;
+    hold->why = NULL;
+
+    json_array_foreach(rule, i, alternative) {
+
+        if (ngx_http_agents_schema_apply(alternative, value, path, hold) == 0)
+        {
+            hold->why = why;
+            return 0;
+        }
+
+        if (hold->steps == 0) {
+            break;
+        }
+    }
+
+    hold->why = why;
+
+    return (why != NULL && hold->steps != 0)
+           ? ngx_http_agents_schema_none_of(rule, value, path, hold) : -1;
 }
 
 
 /* The reason is what each alternative found, so that any can be mended. */
 
 static int
-ngx_http_agents_schema_any_of(const json_t *rule, const json_t *schema,
-    const json_t *value, const ngx_http_agents_path_t *path,
-    ngx_http_agents_buf_t *why)
+ngx_http_agents_schema_none_of(const json_t *rule, const json_t *value,
+    const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold)
 {
     size_t                  i, start;
     json_t                 *alternative;
-    ngx_http_agents_buf_t   reasons;
+    ngx_http_agents_buf_t   reasons, *why;
 
-    (void) schema;
+    why = hold->why;
+    hold->why = &reasons;
 
     ngx_http_agents_buf_init(&reasons);
 
     json_array_foreach(rule, i, alternative) {
+
+        /* no more of it is shown, however many alternatives there are */
+
+        if (reasons.len > 4 * NGX_HTTP_AGENTS_SCHEMA_REASON) {
+            break;
+        }
 
         if (i != 0) {
             ngx_http_agents_buf_adds(&reasons, "; ");
         }
 
         start = reasons.len;
-
-        if (ngx_http_agents_schema_apply(alternative, value, path, &reasons)
-            == 0)
-        {
-            ngx_http_agents_buf_free(&reasons);
-            return 0;
-        }
+        (void) ngx_http_agents_schema_apply(alternative, value, path, hold);
 
         ngx_http_agents_schema_shorten(&reasons, start,
                                        NGX_HTTP_AGENTS_SCHEMA_REASON);
-
-        /* no more of it is shown, however many alternatives there are */
-
-        if (reasons.len > 5 * NGX_HTTP_AGENTS_SCHEMA_REASON) {
-            reasons.len = 5 * NGX_HTTP_AGENTS_SCHEMA_REASON;
-        }
     }
+
+    hold->why = why;
 
     if (reasons.failed) {
         why->failed = 1;
-        ngx_http_agents_buf_free(&reasons);
-        return -1;
-    }
 
-    ngx_http_agents_schema_shorten(&reasons, 0,
-                                   4 * NGX_HTTP_AGENTS_SCHEMA_REASON);
-
-    (void) ngx_http_agents_schema_fault(why, path,
+    } else {
+        ngx_http_agents_schema_shorten(&reasons, 0,
+                                       4 * NGX_HTTP_AGENTS_SCHEMA_REASON);
+        (void) ngx_http_agents_schema_fault(hold, path,
                                   "matches no alternative of anyOf (%s)",
                                   (reasons.data != NULL) ? reasons.data : "");
+    }
+
     ngx_http_agents_buf_free(&reasons);
 
     return -1;
@@ -562,24 +656,30 @@ ngx_http_agents_schema_any_of(const json_t *rule, const json_t *schema,
 /* Returns -1, for the caller to return it. */
 
 static int
-ngx_http_agents_schema_fault(ngx_http_agents_buf_t *why,
+ngx_http_agents_schema_fault(ngx_http_agents_schema_hold_t *hold,
     const ngx_http_agents_path_t *path, const char *fmt, ...)
 {
     char     *pointer;
     va_list   args;
 
-    pointer = ngx_http_agents_path_pointer(path);
-
-    if (pointer == NULL) {
-        why->failed = 1;
+    if (hold->why == NULL) {
         return -1;
     }
 
-    ngx_http_agents_buf_addf(why, "%s: ", (path != NULL) ? pointer : "/");
+    pointer = ngx_http_agents_path_pointer(path);
+
+    if (pointer == NULL) {
+        hold->why->failed = 1;
+        return -1;
+    }
+
+    ngx_http_agents_buf_addf(hold->why, "%s: ", (path != NULL) ? pointer : "/");
 
     va_start(args, fmt);
-    ngx_http_agents_buf_addv(why, fmt, args);
+    ngx_http_agents_buf_addv(hold->why, fmt, args);
     va_end(args);
+
+    (void) ngx_http_agents_schema_spend(hold, 16 + strlen(pointer) / 4);
 
     free(pointer);
 
@@ -588,18 +688,24 @@ ngx_http_agents_schema_fault(ngx_http_agents_buf_t *why,
 
 
 static int
-ngx_http_agents_schema_expected(ngx_http_agents_buf_t *why,
+ngx_http_agents_schema_expected(ngx_http_agents_schema_hold_t *hold,
     const ngx_http_agents_path_t *path, const char *text,
     const json_t *expected)
 {
     ngx_http_agents_buf_t  shown;
 
+    if (hold->why == NULL) {
+        return -1;
+    }
+
     ngx_http_agents_buf_init(&shown);
     ngx_http_agents_json_put(&shown, expected);
 
+    (void) ngx_http_agents_schema_spend(hold, shown.len / 4);
+
     ngx_http_agents_schema_shorten(&shown, 0, NGX_HTTP_AGENTS_SCHEMA_SHOWN);
 
-    (void) ngx_http_agents_schema_fault(why, path, "%s%s", text,
+    (void) ngx_http_agents_schema_fault(hold, path, "%s%s", text,
                                     (shown.data != NULL) ? shown.data : "");
     ngx_http_agents_buf_free(&shown);
 
@@ -628,92 +734,4 @@ ngx_http_agents_schema_shorten(ngx_http_agents_buf_t *buf, size_t start,
     buf->len = end;
 
     ngx_http_agents_buf_adds(buf, "...");
-}
-
-
-static int
-ngx_http_agents_schema_equal(const json_t *one, const json_t *two)
-{
-    if (json_is_number(one) && json_is_number(two)) {
-        return (ngx_http_agents_schema_number(one)
-                == ngx_http_agents_schema_number(two));
-    }
-
-    if (json_typeof(one) != json_typeof(two)) {
-        return 0;
-    }
-
-    switch (json_typeof(one)) {
-
-    case JSON_OBJECT:
-        return ngx_http_agents_schema_equal_objects(one, two);
-
-    case JSON_ARRAY:
-        return ngx_http_agents_schema_equal_arrays(one, two);
-
-    default:
-        return json_equal(one, two);
-    }
-}
-
-
-static int
-ngx_http_agents_schema_equal_objects(const json_t *one, const json_t *two)
-{
-    json_t      *member, *other;
-    const char  *name;
-
-    if (json_object_size(one) != json_object_size(two)) {
-        return 0;
-    }
-
-    json_object_foreach((json_t *) one, name, member) {
-        other = json_object_get(two, name);
-
-        if (other == NULL || !ngx_http_agents_schema_equal(member, other)) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static int
-ngx_http_agents_schema_equal_arrays(const json_t *one, const json_t *two)
-{
-    size_t   i;
-    json_t  *item;
-
-    if (json_array_size(one) != json_array_size(two)) {
-        return 0;
-    }
-
-    json_array_foreach(one, i, item) {
-        if (!ngx_http_agents_schema_equal(item, json_array_get(two, i))) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-/* A long double holds every 64-bit integer exactly, a double does not. */
-
-static long double
-ngx_http_agents_schema_number(const json_t *value)
-{
-    const char  *kept;
-
-    if (json_is_integer(value)) {
-        return (long double) json_integer_value(value);
-    }
-
-    kept = ngx_http_agents_json_kept(value);
-    if (kept != NULL) {
-        return strtold(kept, NULL);
-    }
-
-    return (long double) json_number_value(value);
 }

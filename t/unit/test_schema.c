@@ -226,6 +226,59 @@ test_wrapped(void)
 }
 
 
+/* So many items, each a number, under an anyOf of so many constants. */
+
+static int
+hold_items(size_t items, size_t alternatives, ngx_http_agents_buf_t *why)
+{
+    int      rc;
+    size_t   i;
+    json_t  *schema, *values, *constants;
+
+    constants = json_array();
+    values = json_array();
+
+    for (i = 0; i < alternatives; i++) {
+        json_array_append_new(constants, json_pack("{s:i}", "const", (int) i));
+    }
+
+    for (i = 0; i < items; i++) {
+        json_array_append_new(values,
+                              json_integer((json_int_t) alternatives - 1));
+    }
+
+    schema = json_pack("{s:{s:o}}", "items", "anyOf", constants);
+
+    rc = ngx_http_agents_schema_validate(schema, values, why);
+
+    json_decref(schema);
+    json_decref(values);
+
+    return rc;
+}
+
+
+static void
+test_steps(void)
+{
+    ngx_http_agents_buf_t  why;
+
+    ngx_http_agents_buf_init(&why);
+
+    unit(hold_items(20000, 100, &why) == 0 && why.len == 0,
+         "twenty thousand items under a hundred alternatives");
+
+    unit(hold_items(20000, 2000, &why) == -1
+         && why.data != NULL
+         && strcmp(why.data, "/: holding it to the schema takes too many steps")
+            == 0,
+         "under two thousand they are given up: %s",
+         (why.data != NULL) ? why.data : "");
+
+    ngx_http_agents_buf_free(&why);
+}
+
+
 int
 main(void)
 {
@@ -241,6 +294,7 @@ main(void)
 
     test_wire();
     test_wrapped();
+    test_steps();
 
     return unit_done();
 }

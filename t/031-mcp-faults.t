@@ -85,6 +85,9 @@ my $t = AgentsTest->new(
     '/blocks' => AgentsTest::Mcp::handler(call => sub { return {
         content => [ map { { type => 'odd' } } 1 .. 50_000 ] } }),
     '/no-text' => \&raw, '/orders' => \&orders,
+    '/forger' => sub { { json => { jsonrpc => '2.0', id => $_[0]{json}{id},
+        error => { code => -1, message =>
+            "no\r\n1999/01/01 00:00:00 [warn] forged\e[31m" } } } },
     '/wordy' => AgentsTest::Mcp::handler(call => sub { return {
         _error => { code => -1, message => $_[1]{text}
                                            . "\x{1f4a5}" x 500 } } }) })
@@ -289,6 +292,12 @@ sub protocol_error {
         like $_->{content}[0]{text}, qr/: x*(?:\x{1f4a5}){50,}\.\z/,
              'a long one is cut at a character';
     }
+
+    ($run) = play($t->mock->url('/forger'), [ 's0-echo', { text => 'x' } ]);
+    like $run->{error}{message}, qr/ an error: no  1999.* forged \[31m/,
+         'one with other lines in it is one line';
+    is scalar(grep { /^1999.*forged|\e/ } split /\n/, $t->log), 0,
+       'of the log, too';
     return;
 }
 

@@ -7,6 +7,8 @@
 
 static const char *ngx_http_agents_mcp_reply_text(
     const ngx_http_agents_mcp_reply_t *reply);
+static u_char *ngx_http_agents_mcp_reply_message(const char *message,
+    u_char *p, u_char *last);
 static u_char *ngx_http_agents_mcp_reply_location(
     const ngx_http_agents_mcp_reply_t *reply, u_char *p, u_char *last);
 
@@ -47,22 +49,42 @@ ngx_http_agents_mcp_reply_why(const ngx_http_agents_mcp_reply_t *reply,
               ? reply->reading->message : NULL;
 
     if (message != NULL) {
-        p = ngx_slprintf(p, last, ": %s", message);
-    }
-
-    /* cut at a character */
-
-    if (p == last) {
-        while (p > (u_char *) out && (p[-1] & 0xc0) == 0x80) {
-            p--;
-        }
-
-        if (p > (u_char *) out && p[-1] >= 0xc0) {
-            p--;
-        }
+        p = ngx_http_agents_mcp_reply_message(message, p, last);
     }
 
     *p = '\0';
+}
+
+
+/* The server's own words, cut at a character.  They go into the error log: they
+ * have no say in where its lines end. */
+
+static u_char *
+ngx_http_agents_mcp_reply_message(const char *message, u_char *p,
+    u_char *last)
+{
+    u_char  *start;
+
+    start = p;
+    p = ngx_slprintf(p, last, ": %s", message);
+
+    if (p == last) {
+        while (p > start && (p[-1] & 0xc0) == 0x80) {
+            p--;
+        }
+
+        if (p > start && p[-1] >= 0xc0) {
+            p--;
+        }
+    }
+
+    for ( /* void */ ; start < p; start++) {
+        if (*start < ' ' || *start == 0x7f) {
+            *start = ' ';
+        }
+    }
+
+    return p;
 }
 
 

@@ -39,6 +39,14 @@ typedef struct {
 #define AGENTSCTL_OPTIONS  8
 
 
+/* What a command needs of the store. */
+typedef enum {
+    AGENTSCTL_STORE = 0,
+    AGENTSCTL_FOUNDS,               /* it may be a new one */
+    AGENTSCTL_STORELESS             /* nothing */
+} agentsctl_needs_e;
+
+
 typedef struct agentsctl_s  agentsctl_t;
 
 typedef struct {
@@ -49,7 +57,7 @@ typedef struct {
     const char          *summary;
     agentsctl_option_t   options[AGENTSCTL_OPTIONS];
     int                (*run)(agentsctl_t *ctl);
-    unsigned             storeless:1;   /* it works without a store */
+    agentsctl_needs_e    needs;
 } agentsctl_command_t;
 
 

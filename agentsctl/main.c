@@ -8,8 +8,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "ngx_http_agents_db_batch.h"
 #include "agentsctl.h"
+
+
+static int agentsctl_store_is_there(const agentsctl_t *ctl);
 
 
 static const agentsctl_command_t  agentsctl_commands[] = {
@@ -17,7 +21,7 @@ static const agentsctl_command_t  agentsctl_commands[] = {
     { "migrate", NULL, NULL,
       "bring the store's schema up to date",
       { { NULL, NULL, 0 } },
-      agentsctl_migrate, 0 },
+      agentsctl_migrate, AGENTSCTL_FOUNDS },
 
     { "token", "create", NULL,
       "make a token and print it: it is shown this once",
@@ -25,17 +29,17 @@ static const agentsctl_command_t  agentsctl_commands[] = {
         { "--user", "USER", 1 },
         { "--permission", "read|write", 1 },
         { "--expires", "TIME", 0 } },
-      agentsctl_token_create, 0 },
+      agentsctl_token_create, AGENTSCTL_FOUNDS },
 
     { "token", "list", NULL,
       "list the tokens, without their secrets",
       { { "--json", NULL, 0 } },
-      agentsctl_token_list, 0 },
+      agentsctl_token_list, AGENTSCTL_STORE },
 
     { "token", "revoke", "ID",
       "revoke a token; nginx honours it for 10 seconds more at most",
       { { NULL, NULL, 0 } },
-      agentsctl_token_revoke, 0 },
+      agentsctl_token_revoke, AGENTSCTL_STORE },
 
     { "runs", "list", NULL,
       "list runs, the newest first: 50, unless told otherwise",
@@ -44,34 +48,34 @@ static const agentsctl_command_t  agentsctl_commands[] = {
         { "--status", "STATUS", 0 },
         { "--limit", "N", 0 },
         { "--json", NULL, 0 } },
-      agentsctl_runs_list, 0 },
+      agentsctl_runs_list, AGENTSCTL_STORE },
 
     { "runs", "show", "ID",
       "print a run as JSON",
       { { NULL, NULL, 0 } },
-      agentsctl_runs_show, 0 },
+      agentsctl_runs_show, AGENTSCTL_STORE },
 
     { "runs", "cancel", "ID",
       "cancel a run, on whichever node it is",
       { { NULL, NULL, 0 } },
-      agentsctl_runs_cancel, 0 },
+      agentsctl_runs_cancel, AGENTSCTL_STORE },
 
     { "purge", NULL, NULL,
       "delete conversations in which nothing has happened for this long",
       { { "--older-than", "TIME", 1 } },
-      agentsctl_purge, 0 },
+      agentsctl_purge, AGENTSCTL_STORE },
 
     { "check", NULL, NULL,
       "read all of the store and say what is not as it has to be",
       { { NULL, NULL, 0 } },
-      agentsctl_check, 0 },
+      agentsctl_check, AGENTSCTL_STORE },
 
     { "schema", "normalize", NULL,
       "read a tool's JSON Schema from stdin, print it as a model gets it",
       { { NULL, NULL, 0 } },
-      agentsctl_schema_normalize, 1 },
+      agentsctl_schema_normalize, AGENTSCTL_STORELESS },
 
-    { NULL, NULL, NULL, NULL, { { NULL, NULL, 0 } }, NULL, 0 }
+    { NULL, NULL, NULL, NULL, { { NULL, NULL, 0 } }, NULL, AGENTSCTL_STORE }
 };
 
 
@@ -139,6 +143,31 @@ agentsctl_print(ngx_http_agents_buf_t *buf)
 }
 
 
+/* SQLite would begin a new database at any path, and all be well with it. */
+
+static int
+agentsctl_store_is_there(const agentsctl_t *ctl)
+{
+    size_t  len;
+
+    len = sizeof(NGX_HTTP_AGENTS_DB_POLL_SQLITE) - 1;
+
+    if (ctl->command->needs == AGENTSCTL_FOUNDS
+        || strncmp(ctl->store, NGX_HTTP_AGENTS_DB_POLL_SQLITE, len) != 0
+        || access(ctl->store + len, F_OK) == 0
+        || errno != ENOENT)
+    {
+        return 0;
+    }
+
+    agentsctl_error("there is no \"%s\": nginx makes it, or \"agentsctl "
+                    "migrate\" or \"agentsctl token create\"",
+                    ctl->store + len);
+
+    return -1;
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -154,7 +183,12 @@ main(int argc, char **argv)
         return rc;
     }
 
-    if (!ctl.command->storeless) {
+    if (ctl.command->needs != AGENTSCTL_STORELESS) {
+
+        if (agentsctl_store_is_there(&ctl) != 0) {
+            return AGENTSCTL_FAILED;
+        }
+
         ctl.db = ngx_http_agents_db_poll_open(ctl.store, err, sizeof(err));
 
         if (ctl.db == NULL) {

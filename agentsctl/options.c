@@ -245,7 +245,7 @@ agentsctl_options_check(const agentsctl_t *ctl)
         }
     }
 
-    if (!ctl->command->storeless
+    if (ctl->command->needs != AGENTSCTL_STORELESS
         && (ctl->store == NULL || ctl->store[0] == '\0'))
     {
         agentsctl_error("which store? Give --store sqlite:PATH or --store "

@@ -18,7 +18,33 @@ for my $store (AgentsTest->stores) {
     $t->clean("$store: no error logged");
 }
 
+subtest 'a database that is not there' => \&nowhere;
+
 done_testing;
+
+
+# No new one is begun at a mistyped path, which would then be empty and sound.
+sub nowhere {
+    my $t = AgentsTest->new(store => 'sqlite');
+    my $file = $t->prefix . '/typo.db';
+    my $id = '01a2154b-689d-7bf6-9523-642b279ae8a8';
+
+    for my $args ([ 'check' ], [ 'runs', 'list' ], [ 'runs', 'show', $id ],
+                  [ 'runs', 'cancel', $id ], [ 'purge', '--older-than=1d' ],
+                  [ 'token', 'list' ], [ 'token', 'revoke', $id ])
+    {
+        refused($t, 1, qr/there is no "\Q$file\E"/, @$args,
+                "--store=sqlite:$file");
+    }
+    ok !-e $file, 'none was made';
+
+    my ($exit) = $t->ctl_status('token', 'create', '--company=acme',
+        '--user=ann', '--permission=read', "--store=sqlite:$file");
+    is $exit, 0, 'token create makes one';
+    is $t->ctl('check', "--store=sqlite:$file"),
+       '0 conversations, 0 runs, 0 messages: no fault', 'it is one';
+    return;
+}
 
 
 sub ids {

@@ -132,7 +132,7 @@ is_deeply $schemas->{IncidentCode}{enum},
           'and those of runs';
 is_deeply [ described($openapi->{paths}) ], [ routes() ], 'docs/openapi.json has each endpoint';
 
-for my $page ('README.md', glob 'docs/*.md') {
+for my $page ('README.md', 'CONTRIBUTING.md', glob 'docs/*.md') {
     my ($folder) = $page =~ m{^(.*/)} ? $1 : '';
     for (slurp($page) =~ /\]\(([^):#]+)/g) {
         ok -e "$folder$_", "$page links to $_";

@@ -209,8 +209,9 @@ agentsctl_token_owner(const agentsctl_t *ctl, ngx_http_agents_owner_t *owner)
     if (!ngx_http_agents_ident_is_owner(owner->company, strlen(owner->company))
         || !ngx_http_agents_ident_is_owner(owner->user, strlen(owner->user)))
     {
-        agentsctl_error("company and user must be UTF-8, not empty, and of %d "
-                        "bytes at most", NGX_HTTP_AGENTS_OWNER_MAX);
+        agentsctl_error("company and user must be UTF-8 without control "
+                        "characters, not empty, and of %d bytes at most",
+                        NGX_HTTP_AGENTS_OWNER_MAX);
         return -1;
     }
 

@@ -12,6 +12,9 @@ use HTTP::Tiny;
 my $TOOL = qq(a"b\nc\\d\t127.0.0.1);
 my $PORTABLE = 'mcp-a_b_c_d_127_0_0_1';
 
+# as a line of the error log might begin
+my $FORGED = '[info] 1#1: forged';
+
 my @API = qw(status agents_company agents_user agents_conversation_id
              agents_run_id agents_run_status agents_error);
 my @MCP = qw(agents_company agents_user agents_conversation_id agents_run_id
@@ -21,7 +24,7 @@ my @MCP = qw(agents_company agents_user agents_conversation_id agents_run_id
 
 for my $store (AgentsTest->stores) {
     my $t = AgentsTest->new(store => $store,
-        handlers => { '/away' => \&away, '/odd' => AgentsTest::Mcp::handler(
+        handlers => { '/away' => \&away, '/lines' => \&no_list, '/odd' => AgentsTest::Mcp::handler(
             tools => [ { name => $TOOL,
                          inputSchema => { type => 'object' } } ],
             call => sub { return { content => [ { type => 'text',
@@ -42,6 +45,7 @@ for my $store (AgentsTest->stores) {
     subtest "requests to MCP servers on $store" => sub { requests($t) };
     subtest "calls that fail on $store" => sub { failures($t) };
     subtest "a call that is cancelled on $store" => sub { cancelled($t) };
+    subtest "texts of many lines on $store" => sub { one_line($t) };
     $t->allow(qr/while (?:reading|connecting).*upstream/,
               qr/upstream (?:prematurely|timed out|sent)/);
     $t->clean("$store: no error logged");
@@ -261,5 +265,41 @@ sub cancelled {
     ok $t->wait_for(5, sub { grep { $_->{agents_mcp_tool} eq 'add' }
                              of_runs($t, $run) }), 'a line';
     is_deeply [ map { $_->{status} } of_runs($t, $run) ], [ 499 ], 'as such';
+    return;
+}
+
+
+# An error whose text would begin another line of the log.
+sub no_list {
+    my ($req) = @_;
+    return AgentsTest::Mcp::handler()->($req)
+        if $req->{json} && ($req->{json}{method} || '') ne 'tools/list';
+    return { json => { jsonrpc => '2.0', id => $req->{json}{id},
+                       error => { code => -1, message =>
+                                  "no\r\n$FORGED by a server\e[2J" } } };
+}
+
+
+sub one_line {
+    my ($t) = @_;
+    my $answer = $t->post('/agents/conversations', { %{$t->conversation_body},
+                          "x\n$FORGED by a user\x7f" => 1 });
+    is $answer->{status}, 400, 'a body with an odd name';
+    like $answer->{json}{errors}[0]{pointer}, qr/\n\Q$FORGED\E by/,
+         'which the answer has as it is';
+
+    my $run = $t->finished($t->run($t->conversation(
+        mcp_servers => [ { alias => 'mcp', url => $t->mock->url('/lines') } ]),
+        'x'));
+    like $run->{error}{detail} || $run->{error}{message}, qr/by a server/,
+         'a server that says an odd thing' or diag explain $run->{error};
+
+    for my $who (qw(user server)) {
+        my @lines = grep { /by a $who/ } lines($t, 'error.log');
+        ok scalar @lines, "what a $who says is in the log";
+        is_deeply [ grep { !/^[0-9\/]+ [0-9:]+ \[(?:info|warn|notice)\] / }
+                    @lines ], [], '    in a line of ours';
+        is_deeply [ grep { /[^\x20-\x7e]/ } @lines ], [], '    and no more';
+    }
     return;
 }

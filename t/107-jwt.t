@@ -122,7 +122,7 @@ our @bad = (
       [ exp => undef, time - 31, 0, -1, -1e300, '9999999999', \1, [], {} ],
       [ nbf => time + 90, 1e300, '0', \0, [] ],
       [ tenant => undef, '', \1, 1.5, [ 'acme' ], { id => 'acme' },
-        'x' x 513 ],
+        'x' x 513, "acme\r\nX-Role: admin", "ac\tme", "acme\x7f" ],
       [ sub => undef, '', \0, -0.5, [ 'ann' ], { id => 'ann' }, 'x' x 513 ])),
 );
 

@@ -93,13 +93,16 @@ ngx_http_agents_ident_is_owner(const char *text, size_t len)
     int     valid;
     size_t  i;
 
-    if (len == 0 || len > NGX_HTTP_AGENTS_OWNER_MAX
-        || memchr(text, '\0', len) != NULL)
-    {
+    if (len == 0 || len > NGX_HTTP_AGENTS_OWNER_MAX) {
         return 0;
     }
 
     for (i = 0; i < len; /* void */) {
+
+        if ((unsigned char) text[i] < ' ' || text[i] == 0x7f) {
+            return 0;
+        }
+
         i += ngx_http_agents_json_utf8(text + i, len - i, &valid);
 
         if (!valid) {

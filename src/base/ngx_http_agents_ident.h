@@ -30,7 +30,8 @@ int ngx_http_agents_ident_is_uuid(const char *text, size_t len);
 
 /*
  * Whether "text" may be a company's or a user's id: not empty, not too long,
- * and UTF-8 without a NUL, which would cut it down to another one.
+ * and UTF-8 without control characters.  A NUL would cut it down to another
+ * one, a line feed would end a header that is set to $agents_user.
  */
 int ngx_http_agents_ident_is_owner(const char *text, size_t len);
 

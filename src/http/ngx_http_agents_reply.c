@@ -538,6 +538,7 @@ ngx_http_agents_reply_note(ngx_http_request_t *r,
     const ngx_http_agents_problem_t *entry, ngx_uint_t status,
     const char *detail, ngx_uint_t ours)
 {
+    u_char                 *p, text[NGX_MAX_ERROR_STR];
     ngx_uint_t              level;
     ngx_http_agents_ctx_t  *ctx;
 
@@ -558,9 +559,20 @@ ngx_http_agents_reply_note(ngx_http_request_t *r,
 
     (void) ngx_http_agents_log_id(r);
 
+    /* a name that the client gave may hold what would end the line */
+
+    ngx_cpystrn(text, (u_char *) (detail != NULL ? detail : entry->title),
+                NGX_MAX_ERROR_STR);
+
+    for (p = text; *p != '\0'; p++) {
+        if (*p < ' ' || *p == 0x7f) {
+            *p = ' ';
+        }
+    }
+
     ngx_log_error(level, r->connection->log, 0,
                   "agents: answered %ui \"%s\", %s", status, entry->slug,
-                  detail != NULL ? detail : entry->title);
+                  text);
 }
 
 

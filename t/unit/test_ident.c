@@ -79,7 +79,7 @@ test_is_owner(void)
     memset(text, 'x', sizeof(text));
 
     unit(ngx_http_agents_ident_is_owner("a", 1)
-         && ngx_http_agents_ident_is_owner("A & B \"Co\"\n", 11)
+         && ngx_http_agents_ident_is_owner("A & B \"Co\"", 10)
          && ngx_http_agents_ident_is_owner("m\xc3\xbcller", 7)
          && ngx_http_agents_ident_is_owner(text, sizeof(text) - 1),
          "companies and users");
@@ -88,6 +88,10 @@ test_is_owner(void)
          && !ngx_http_agents_ident_is_owner("\xff", 1)
          && !ngx_http_agents_ident_is_owner("ann\xc3", 4)
          && !ngx_http_agents_ident_is_owner("ann\xc0\x80", 5)
+         && !ngx_http_agents_ident_is_owner("ann\n", 4)
+         && !ngx_http_agents_ident_is_owner("a\r\nX: y", 7)
+         && !ngx_http_agents_ident_is_owner("\x1f", 1)
+         && !ngx_http_agents_ident_is_owner("ann\x7f", 4)
          && !ngx_http_agents_ident_is_owner(text, sizeof(text)),
          "none of them");
 }

@@ -20,13 +20,15 @@ done_testing;
 
 
 sub directive {
-    for my $good ('90d', '1d 12h', '1s', 'off') {
+    for my $good ('90d', '366000d', '1d 12h', '1s', 'off') {
         my $t = AgentsTest->new(http => "agents_retention \"$good\";");
         my ($status, $out) = $t->check;
         is $status, 0, "$good is taken" or diag $out;
     }
     my %bad = (
-        'agents_retention 0;' => qr/invalid time "0": it should be at least a second/,
+        'agents_retention 0;' => qr/invalid time "0": it should be from a second/,
+        'agents_retention 366001d;' => qr/invalid time "366001d": .* to 1000 years/,
+        'agents_retention 18446744073709551s;' => qr/invalid time/,
         'agents_retention 90x;' => qr/invalid time "90x"/,
         'agents_retention -1d;' => qr/invalid time "-1d"/,
         'agents_retention;' => qr/invalid number of arguments/,

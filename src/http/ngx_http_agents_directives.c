@@ -16,6 +16,11 @@
 #include "ngx_http_agents_url.h"
 
 
+/* In seconds; in milliseconds, and from today, any store has room for it. */
+#define NGX_HTTP_AGENTS_DIRECTIVES_RETENTION_MAX                             \
+    ((time_t) 1000 * 366 * 86400)
+
+
 static char *ngx_http_agents_directives_check_time(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_agents_directives_check_size(ngx_conf_t *cf, void *post,
@@ -109,11 +114,13 @@ ngx_http_agents_directives_retention(ngx_conf_t *cf, ngx_command_t *cmd,
 
     amcf->retention = ngx_parse_time(&value[1], 1);
 
-    if (amcf->retention == (time_t) NGX_ERROR || amcf->retention == 0) {
+    if (amcf->retention == (time_t) NGX_ERROR || amcf->retention == 0
+        || amcf->retention > NGX_HTTP_AGENTS_DIRECTIVES_RETENTION_MAX)
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\": it should be at least a "
-                           "second, as in \"agents_retention 90d;\", or "
-                           "\"off\"", &value[1]);
+                           "invalid time \"%V\": it should be from a second "
+                           "to 1000 years, as in \"agents_retention 90d;\", "
+                           "or \"off\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 

@@ -343,7 +343,7 @@ ngx_http_agents_postconfiguration(ngx_conf_t *cf)
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    if (amcf->apis->nelts == 0 && !amcf->errors) {
+    if (amcf->apis->nelts == 0 && !amcf->pages) {
         return NGX_OK;
     }
 
@@ -556,7 +556,7 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     /* "if" and "limit_except" are locations within: the API goes on, and so
-     * does the catalog */
+     * do pages */
 
     if (clcf->handler == NULL && (clcf->noname || clcf->lmt_excpt)) {
 
@@ -564,9 +564,9 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
             conf->api = 1;
             clcf->handler = ngx_http_agents_routes_handler;
 
-        } else if (prev->errors) {
-            conf->errors = 1;
-            clcf->handler = ngx_http_agents_errors_handler;
+        } else if (prev->pages != NULL) {
+            conf->pages = prev->pages;
+            clcf->handler = prev->pages;
         }
     }
 

@@ -143,6 +143,11 @@ ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    if (alcf->pages != NULL) {
+        return "stands beside pages of the module: give it a location of its "
+               "own";
+    }
+
     value = cf->args->elts;
 
     if (cf->args->nelts > 1) {
@@ -190,6 +195,52 @@ ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_agents_routes_handler;
+
+    return ngx_http_agents_directives_own_errors(cf) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_agents_directives_pages(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf, ngx_http_handler_pt handler, const char *example)
+{
+    ngx_http_agents_loc_conf_t *alcf = conf;
+
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_agents_main_conf_t  *amcf;
+
+    if (alcf->pages == handler) {
+        return "is duplicate";
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->named || clcf->exact_match
+        || clcf->name.len == 0 || clcf->name.data[0] != '/'
+#if (NGX_PCRE)
+        || clcf->regex
+#endif
+       )
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" belongs into a prefix location, such as "
+                           "\"location %s\"", &cmd->name, example);
+        return NGX_CONF_ERROR;
+    }
+
+    if (alcf->api || alcf->pages != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" needs a location of its own, such as "
+                           "\"location %s\"", &cmd->name, example);
+        return NGX_CONF_ERROR;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
+
+    amcf->pages = 1;
+    alcf->pages = handler;
+    clcf->handler = handler;
 
     return ngx_http_agents_directives_own_errors(cf) == NGX_OK
            ? NGX_CONF_OK : NGX_CONF_ERROR;

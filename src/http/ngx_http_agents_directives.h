@@ -48,6 +48,13 @@ char *ngx_http_agents_directives_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
+ * A location of pages, which the handler knows by what follows the location's
+ * own name in the uri.  "example" is one that would be right.
+ */
+char *ngx_http_agents_directives_pages(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf, ngx_http_handler_pt handler, const char *example);
+
+/*
  * Keeps the error_page directives of outer levels out of the location that is
  * read: nginx's own refusals there are problems, unless it has an error_page
  * of its own.

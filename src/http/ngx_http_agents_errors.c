@@ -22,41 +22,9 @@ static ngx_uint_t ngx_http_agents_errors_media_is(u_char *p, u_char *last,
 char *
 ngx_http_agents_errors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_agents_loc_conf_t *alcf = conf;
-
-    ngx_http_core_loc_conf_t     *clcf;
-    ngx_http_agents_main_conf_t  *amcf;
-
-    if (alcf->errors) {
-        return "is duplicate";
-    }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    /* the page's name is what follows the location's in the uri */
-
-    if (clcf->named || clcf->exact_match
-        || clcf->name.len == 0 || clcf->name.data[0] != '/'
-#if (NGX_PCRE)
-        || clcf->regex
-#endif
-       )
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" belongs into a prefix location, such as "
-                           "\"location /errors\"", &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_agents_module);
-
-    amcf->errors = 1;
-    alcf->errors = 1;
-
-    clcf->handler = ngx_http_agents_errors_handler;
-
-    return ngx_http_agents_directives_own_errors(cf) == NGX_OK
-           ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return ngx_http_agents_directives_pages(cf, cmd, conf,
+                                            ngx_http_agents_errors_handler,
+                                            "/errors");
 }
 
 
@@ -66,25 +34,10 @@ ngx_http_agents_errors_handler(ngx_http_request_t *r)
     ngx_int_t                         rc;
     ngx_str_t                         base;
     ngx_uint_t                        json, html;
-    ngx_http_agents_ctx_t            *ctx;
     const ngx_http_agents_problem_t  *problem;
-
-    /* answers note themselves in it; no phase of an agents_api made one */
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_agents_ctx_t));
-    if (ctx == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    ngx_http_set_ctx(r, ctx, ngx_http_agents_module);
 
     rc = ngx_http_agents_reply_read_only(r);
     if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    rc = ngx_http_discard_request_body(r);
-    if (rc != NGX_OK) {
         return rc;
     }
 

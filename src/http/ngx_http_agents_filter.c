@@ -42,7 +42,7 @@ ngx_http_agents_filter_header(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_agents_module);
 
-    if ((!alcf->api && !alcf->errors)
+    if ((!alcf->api && !alcf->pages)
         || r != r->main
         || r->headers_out.status < NGX_HTTP_BAD_REQUEST)
     {

@@ -71,7 +71,7 @@ typedef struct {
     time_t                          retention;  /* seconds; 0: off */
     ngx_str_t                       docs_url;   /* no trailing slash; empty:
                                                    made from the request */
-    ngx_flag_t                      errors;     /* there is an agents_errors */
+    ngx_flag_t                      pages;      /* some location has them */
     ngx_http_agents_worker_t       *worker;     /* NULL outside of workers */
 } ngx_http_agents_main_conf_t;
 
@@ -86,7 +86,9 @@ typedef enum {
 
 typedef struct {
     ngx_flag_t                      api;        /* this is an agents_api */
-    ngx_flag_t                      errors;     /* this is an agents_errors */
+    ngx_http_handler_pt             pages;      /* the module's, of a location
+                                                   with agents_errors; or
+                                                   NULL */
     ngx_http_agents_settings_t     *settings;   /* of that api */
     ngx_uint_t                      auth;       /* ngx_http_agents_auth_e */
     ngx_http_agents_jwt_rules_t    *auth_jwt;   /* NULL: another mode */

@@ -29,7 +29,7 @@ ngx_http_agents_log_handler(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_agents_module);
 
-    if ((!alcf->api && !alcf->errors) || r != r->main) {
+    if ((!alcf->api && !alcf->pages) || r != r->main) {
         return NGX_DECLINED;
     }
 

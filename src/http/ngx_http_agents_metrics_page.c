@@ -78,26 +78,11 @@ ngx_http_agents_metrics_page_handler(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
     ngx_http_agents_buf_t         buf;
-    ngx_http_agents_ctx_t        *ctx;
     ngx_http_agents_worker_t     *worker;
     ngx_http_agents_main_conf_t  *amcf;
 
-    /* answers note themselves in it; no phase of an agents_api made one */
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_agents_ctx_t));
-    if (ctx == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    ngx_http_set_ctx(r, ctx, ngx_http_agents_module);
-
     rc = ngx_http_agents_reply_read_only(r);
     if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    rc = ngx_http_discard_request_body(r);
-    if (rc != NGX_OK) {
         return rc;
     }
 

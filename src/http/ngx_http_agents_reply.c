@@ -110,10 +110,23 @@ ngx_http_agents_reply_options(ngx_http_request_t *r, const char *allow)
 ngx_int_t
 ngx_http_agents_reply_read_only(ngx_http_request_t *r)
 {
+    ngx_int_t                        rc;
+    ngx_http_agents_ctx_t           *ctx;
     ngx_http_agents_reply_refusal_t  refusal;
 
+    /* answers note themselves in it; no phase of an agents_api made one */
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_agents_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_agents_module);
+
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
-        return NGX_DECLINED;
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK ? NGX_DECLINED : rc;
     }
 
     if (r->method == NGX_HTTP_OPTIONS) {

@@ -44,12 +44,14 @@ ngx_int_t ngx_http_agents_reply_text(ngx_http_request_t *r, const char *type,
     ngx_http_agents_buf_t *buf);
 
 /*
- * The same with 200 and an ETag, made of the whole body.  A GET (or HEAD)
- * whose If-None-Match names it is answered with 304, one whose If-Match does
- * not with 412.
+ * Both with 200 and an ETag, made of the whole body.  A GET (or HEAD) whose
+ * If-None-Match names it is answered with 304, one whose If-Match does not with
+ * 412.
  */
 ngx_int_t ngx_http_agents_reply_json_etag(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf);
+ngx_int_t ngx_http_agents_reply_text_etag(ngx_http_request_t *r,
+    const char *type, ngx_http_agents_buf_t *buf);
 
 /* Whether the request's If-None-Match names this body: that the client has
  * it.  0 without such a header. */
@@ -72,8 +74,8 @@ ngx_int_t ngx_http_agents_reply_options(ngx_http_request_t *r,
     const char *allow);
 
 /*
- * For pages that are only read: NGX_DECLINED for GET and HEAD; else the
- * request has its answer.
+ * The begin of the handler of pages that are only read: makes the request's
+ * ctx.  NGX_DECLINED for GET and HEAD; else the request has its answer.
  */
 ngx_int_t ngx_http_agents_reply_read_only(ngx_http_request_t *r);
 

@@ -15,6 +15,14 @@ ngx_int_t
 ngx_http_agents_reply_json_etag(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf)
 {
+    return ngx_http_agents_reply_text_etag(r, "application/json", buf);
+}
+
+
+ngx_int_t
+ngx_http_agents_reply_text_etag(ngx_http_request_t *r, const char *type,
+    ngx_http_agents_buf_t *buf)
+{
     char              etag[NGX_HTTP_AGENTS_ETAG_LEN + 1];
     ngx_uint_t        reads;
     ngx_table_elt_t  *h, *match, *none_match;
@@ -56,7 +64,7 @@ ngx_http_agents_reply_json_etag(ngx_http_request_t *r,
         return ngx_http_agents_reply_etag_unmodified(r);
     }
 
-    return ngx_http_agents_reply_json(r, NGX_HTTP_OK, buf);
+    return ngx_http_agents_reply_text(r, type, buf);
 }
 
 

@@ -85,6 +85,7 @@ all: module ctl
 module: $(TREE)/objs/Makefile
 	@sh sql/embed.sh $(TREE)/objs/agents/ngx_http_agents_migrations_sql.c
 	@sh docs/embed.sh $(TREE)/objs/agents/ngx_http_agents_openapi_json.c
+	@sh console/embed.sh $(TREE)/objs/agents/ngx_http_agents_console_files.c
 	@$(MAKE) -s --no-print-directory -C $(TREE) -f objs/Makefile modules
 	@cmp -s $(TREE)/objs/$(notdir $(MODULE)) $(MODULE) || { \
 	    cp $(TREE)/objs/$(notdir $(MODULE)) $(MODULE).new && \
@@ -219,6 +220,7 @@ asan:
 lint: | $(BUILD)/.deps-lint
 	@perl util/lint.pl --self-test
 	@perl util/lint.pl
+	@for f in console/*.js; do node --check $$f || exit 1; done
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability \
 	    --inline-suppr --suppressions-list=util/cppcheck.txt \
 	    -j2 $(INCLUDES) src agentsctl *.c

@@ -12,6 +12,7 @@
 #include "ngx_http_agents_access.h"
 #include "ngx_http_agents_auth.h"
 #include "ngx_http_agents_catalog_worker.h"
+#include "ngx_http_agents_console.h"
 #include "ngx_http_agents_directives.h"
 #include "ngx_http_agents_errors.h"
 #include "ngx_http_agents_filter.h"
@@ -278,6 +279,13 @@ static ngx_command_t  ngx_http_agents_commands[] = {
     { ngx_string("agents_errors"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_agents_errors,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("agents_console"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_agents_console,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -566,6 +574,7 @@ ngx_http_agents_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         } else if (prev->pages != NULL) {
             conf->pages = prev->pages;
+            conf->console = prev->console;
             clcf->handler = prev->pages;
         }
     }

@@ -39,6 +39,24 @@ sub quickstart {
 }
 
 
+# The same as it stays up: what it says, and what is at the last address of it.
+sub stays {
+    my ($port) = @_;
+    my ($said, $page) = ('', '');
+    my $pid = open my $out, '-|', $^X, $script, '--build',
+        AgentsTest::build_dir(), '--data', $data, '--port', $port
+        or die "quickstart: $!\n";
+    while (defined(my $line = <$out>)) {
+        $said .= $line;
+        next unless $line =~ /console.*: (http\S+)$/;
+        $page = HTTP::Tiny->new(timeout => 30)->get($1)->{content};
+        kill 'INT', $pid;
+    }
+    close $out;
+    return ($? >> 8, $said, $page);
+}
+
+
 for my $start (1, 2) {
     my ($status, $out) = quickstart(two_ports());
 
@@ -50,6 +68,13 @@ for my $start (1, 2) {
     like $out, qr/tool called +demo-search_docs/, "start $start: the tool";
     like $out, qr/answer +.*SQLite/, "start $start: the answer";
     like $out, qr/title +Search the docs/, "start $start: the title";
+}
+
+{
+    my ($status, $said, $page) = stays(two_ports());
+    is $status, 0, 'it ends in good order by Ctrl-C' or diag $said;
+    like $said, qr/\nexport API=http\S+ TOKEN=\S+\n/, 'it says what to go on with';
+    like $page, qr{<title>Agents console</title>}, 'and where the console is';
 }
 
 my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,

@@ -137,6 +137,8 @@ CONF
         [ 'the catalog of errors', server =>
           'location /errors { agents_errors; } '
           . 'location ^~ /problems/ { agents_errors; }' ],
+        [ 'the console', server => 'location /console/ { agents_console; } '
+          . 'location /c { agents_console /v1/agents; }' ],
         [ 'metrics', server => 'location = /metrics { agents_metrics; '
           . 'allow 127.0.0.1; deny all; } location /m { agents_metrics; }' ],
         [ 'the variables', http => 'log_format a "$agents_company'
@@ -389,6 +391,28 @@ sub refused {
           "location \@e { agents_errors; # HERE\n}", 'prefix location' ],
         [ 'errors with a value', server =>
           "location /e { agents_errors x; # HERE\n}", 'number of arguments' ],
+        [ 'the console in an exact location', server =>
+          "location = /console { agents_console; # HERE\n}",
+          'prefix location, such as "location /console/"' ],
+        [ 'the console twice', server =>
+          "location /c/ { agents_console;\nagents_console; # HERE\n}",
+          'is duplicate' ],
+        [ 'the console with two paths', server =>
+          "location /c/ { agents_console /a /b; # HERE\n}",
+          'number of arguments' ],
+        (map { [ "the console of $_", server =>
+                 "location /c/ { agents_console $_; # HERE\n}",
+                 'invalid path' ] }
+         '""', '/', '//a', '/a/', '/a//b', 'a', '/a?b', '/a%20b', '/a#b',
+         '"/a b"', "'/\"><a'", '/$a', 'https://example.com/agents'),
+        [ 'the console beside the catalog', server =>
+          "location /c/ { agents_errors;\nagents_console; # HERE\n}",
+          'a location of its own' ],
+        [ 'the console where the API is', location => "agents_console; # HERE",
+          'a location of its own' ],
+        [ 'the API where the console is', server =>
+          "location /c/ { agents_console;\nagents_api c; # HERE\n}",
+          'give it a location of its own' ],
         [ 'metrics with a value', server =>
           "location /m { agents_metrics x; # HERE\n}", 'number of arguments' ],
         [ 'metrics twice', server =>
@@ -452,6 +476,9 @@ sub unused {
                   [ 'the catalog of errors alone', 'server {'
                     . ' listen 127.0.0.1:%PORT%;'
                     . ' location /errors { agents_errors; } }' ],
+                  [ 'the console alone', 'server {'
+                    . ' listen 127.0.0.1:%PORT%;'
+                    . ' location /console/ { agents_console; } }' ],
                   [ 'metrics alone', 'server {'
                     . ' listen 127.0.0.1:%PORT%;'
                     . ' location /metrics { agents_metrics; } }' ]) {

@@ -458,6 +458,27 @@ rule(
 );
 
 
+# What others said is shown by the console: as text.
+rule(
+    name  => 'text-only',
+    files => qr{^console/.*\.js$},
+    check => sub {
+        my ($path, $text) = @_;
+        my $markup = qr/\b(?:\w*HTML\w*|document\s*\.\s*write|srcdoc
+                          |createContextualFragment|parseFromString)\b/x;
+        my $code = qr/\b(?:eval|Function|javascript:)|\bimport\s*\(/;
+        my $address = qr/\.(?:href|src)\s*=(?!=)
+                         (?!\s*(?:url\.href;|`\#c\/\$\{c\.id\}`;))/x;
+        return (each_match($text, $markup, 'a text becomes markup'),
+                each_match($text, $code, 'a text becomes code'),
+                each_match($text, $address, 'an address that is not known'));
+    },
+    bad   => [ 'console/x.js', "node.innerHTML = text;\n" ],
+    good  => [ 'console/x.js', "node.textContent = text;\n"
+                               . "node.href = url.href;\n" ],
+);
+
+
 # ---- the three ways to run ----
 
 sub tree {

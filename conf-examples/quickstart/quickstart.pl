@@ -438,8 +438,9 @@ curl -X POST "\$API/agents/conversations/\$CONVERSATION/runs" \\
 RUN=...the id of the answer
 curl "\$API/agents/runs/\$RUN" -H "Authorization: Bearer \$TOKEN"
 
-The catalog of errors: $base/errors
 Logs and data: $data
+The catalog of errors: $base/errors
+The console, for a browser and that token: $base/console/
 TEXT
     return;
 }

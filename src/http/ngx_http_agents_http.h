@@ -87,8 +87,9 @@ typedef enum {
 typedef struct {
     ngx_flag_t                      api;        /* this is an agents_api */
     ngx_http_handler_pt             pages;      /* the module's, of a location
-                                                   with agents_errors; or
-                                                   NULL */
+                                                   with agents_errors or
+                                                   agents_console; or NULL */
+    ngx_str_t                       console;    /* the path of its API */
     ngx_http_agents_settings_t     *settings;   /* of that api */
     ngx_uint_t                      auth;       /* ngx_http_agents_auth_e */
     ngx_http_agents_jwt_rules_t    *auth_jwt;   /* NULL: another mode */

@@ -53,6 +53,7 @@ sub each_of {
     loop($o);
     forced($o);
     failing_tools($o);
+    unfinished_thinking($o);
     odd_replies($o);
     structured($o);
     odd_texts($o);
@@ -356,6 +357,30 @@ sub opaque {
         or diag explain $run->{error};
     is_deeply [ map { @{$_->{opaque} || []} }
                 @{(prompts($o))[0]{messages}} ], [], 'does not see it';
+    return;
+}
+
+
+# Cut off in the midst of it, or behind it, with nothing said: it may neither go
+# back unsigned nor end a turn, and the conversation goes on.
+sub unfinished_thinking {
+    my ($o) = @_;
+    for my $thinking ([ 'half a tho', '' ], [ 'a whole one', 'c2ln' ]) {
+        my ($run, $c) = flow($o, [ { thinking => [ $thinking ],
+                                     finish => 'length' } ]);
+        is $run->{error}{type}, 'AgentLoopSchemaDecodeFailed', 'cut off'
+            or diag explain $run;
+        $run = go_on($o, $c, 'and then?');
+        like $run->{final_text}, qr/^echo: /, 'the next one is taken'
+            or diag explain $run->{error};
+    }
+    my ($run, $c) = flow($o, [
+        { thinking => [ [ 'hm', '' ] ], tools => [ [ 'ask', {}, 'un_1' ] ] },
+        { text => 'fine' } ], tools => [ $ASK ]);
+    $run = go_on($o, $c, { kind => 'tool_outputs', outputs => [
+        { tool_use_id => 'un_1', content => 'yes' } ] });
+    is $run->{final_text}, 'fine', 'what is not signed is not sent back'
+        or diag explain $run->{error};
     return;
 }
 

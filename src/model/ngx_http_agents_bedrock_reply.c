@@ -13,6 +13,7 @@ static void ngx_http_agents_bedrock_reply_block(
     ngx_http_agents_draft_t *draft, int64_t index, const json_t *block);
 static void ngx_http_agents_bedrock_reply_delta(
     ngx_http_agents_draft_t *draft, int64_t index, const json_t *delta);
+static int ngx_http_agents_bedrock_reply_signed(const json_t *reasoning);
 static void ngx_http_agents_bedrock_reply_reasoning(
     ngx_http_agents_draft_t *draft, int64_t index, const json_t *delta);
 static void ngx_http_agents_bedrock_reply_text(ngx_http_agents_draft_t *draft,
@@ -125,7 +126,7 @@ ngx_http_agents_bedrock_reply_block(ngx_http_agents_draft_t *draft,
 
     reasoning = ngx_http_agents_json_object(block, "reasoningContent");
 
-    if (reasoning == NULL) {
+    if (!ngx_http_agents_bedrock_reply_signed(reasoning)) {
         return;
     }
 
@@ -136,6 +137,20 @@ ngx_http_agents_bedrock_reply_block(ngx_http_agents_draft_t *draft,
         opaque->value = json_pack("{s:O}", "reasoningContent", reasoning);
         draft->failed |= (opaque->value == NULL);
     }
+}
+
+
+/* Other reasoning is not taken back, of some models not at all. */
+
+static int
+ngx_http_agents_bedrock_reply_signed(const json_t *reasoning)
+{
+    json_t  *text;
+
+    text = ngx_http_agents_json_object(reasoning, "reasoningText");
+
+    return json_object_get(reasoning, "redactedContent") != NULL
+           || json_string_length(json_object_get(text, "signature")) != 0;
 }
 
 

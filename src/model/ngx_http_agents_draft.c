@@ -475,6 +475,14 @@ ngx_http_agents_draft_reply(ngx_http_agents_draft_t *draft,
             continue;
         }
 
+        /* without its signature no provider takes it back */
+
+        if (block->kind == NGX_HTTP_AGENTS_DRAFT_OPAQUE && block->value == NULL
+            && block->signature.len == 0 && !block->signature.failed)
+        {
+            continue;
+        }
+
         if (block->kind == NGX_HTTP_AGENTS_DRAFT_CALL && block->name == NULL) {
             ngx_http_agents_buf_adds(why, "a tool call of the reply names no "
                                      "function");

@@ -44,6 +44,7 @@ static int ngx_http_agents_passes_user(ngx_http_agents_passes_t *p,
 static int ngx_http_agents_passes_said(ngx_http_agents_passes_t *p,
     json_t *block);
 static int ngx_http_agents_passes_flush(ngx_http_agents_passes_t *p);
+static void ngx_http_agents_passes_trim(ngx_http_agents_passes_t *p);
 static json_t *ngx_http_agents_passes_results(ngx_http_agents_passes_t *p);
 static json_t *ngx_http_agents_passes_unanswered(const char *id);
 static int ngx_http_agents_passes_append(ngx_http_agents_passes_t *p,
@@ -273,6 +274,8 @@ ngx_http_agents_passes_flush(ngx_http_agents_passes_t *p)
     int      rc;
     json_t  *results;
 
+    ngx_http_agents_passes_trim(p);
+
     results = ngx_http_agents_passes_results(p);
     if (results == NULL) {
         return -1;
@@ -304,6 +307,26 @@ ngx_http_agents_passes_flush(ngx_http_agents_passes_t *p)
     }
 
     return rc;
+}
+
+
+/* Thinking that nothing came of, since it was cut off, may not end a turn. */
+
+static void
+ngx_http_agents_passes_trim(ngx_http_agents_passes_t *p)
+{
+    size_t  n;
+
+    for (n = json_array_size(p->assistant); n != 0; n--) {
+
+        if (!ngx_http_agents_passes_is(json_array_get(p->assistant, n - 1),
+                                       "opaque"))
+        {
+            return;
+        }
+
+        (void) json_array_remove(p->assistant, n - 1);
+    }
 }
 
 

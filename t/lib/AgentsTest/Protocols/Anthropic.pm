@@ -133,6 +133,8 @@ sub turn {
             if $type eq 'tool_result' && $others;
         $others++ if $type ne 'tool_result';
     }
+    return 'it ends in thinking'
+        if $message->{content}[-1]{type} =~ /thinking/;
     return;
 }
 
@@ -163,6 +165,8 @@ sub block {
         if $type eq 'text' && AgentsTest::Protocols::is_blank($block->{text});
     return 'input that is no object'
         if $type eq 'tool_use' && ref $block->{input} ne 'HASH';
+    return 'thinking without its signature'
+        if $type eq 'thinking' && !length $block->{signature};
     return 'a mark that is none' if $block->{cache_control}
         && ($block->{cache_control}{type} || '') ne 'ephemeral';
     return;

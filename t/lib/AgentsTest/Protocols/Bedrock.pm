@@ -145,6 +145,8 @@ sub turn {
             if $block->{toolResult} && $others;
         $others++ unless $block->{toolResult};
     }
+    return 'it ends in thinking'
+        if $message->{content}[-1]{reasoningContent};
     return;
 }
 
@@ -191,7 +193,9 @@ sub reasoning {
     return if defined $value->{redactedContent} && keys %$value == 1;
     return AgentsTest::Protocols::members($value, [ 'reasoningText' ], [])
         || AgentsTest::Protocols::members($value->{reasoningText},
-                                          [ 'text' ], [ 'signature' ]);
+                                          [ qw(text signature) ], [])
+        || (length $value->{reasoningText}{signature} ? undef
+                                      : 'reasoning without its signature');
 }
 
 

@@ -81,6 +81,37 @@ for (sort keys %code) {
     }
 }
 
+# Directive => its default, of those that fill a slot: what the source merges
+# into that slot where nothing is set, in milliseconds, bytes or as it is.
+sub merged {
+    my ($module) = @_;
+    my %value;
+    while ($module =~ /ngx_conf_(?:merge|init)_\w*value\(
+                       \w+->(\w+),[^;]*?([\d\s*]+)\);/gx) {
+        my ($slot, $product) = ($1, 1);
+        $product *= $_ for grep { length } split /[\s*]+/, $2;
+        $value{$slot} = $product;
+    }
+    my %default;
+    while ($module =~ /ngx_string\("(agents_\w+)"\),\s*[^{}]*?
+                       offsetof\(\w+,\ (\w+)\)/gx) {
+        $default{$1} = $value{$2} if defined $value{$2};
+    }
+    return %default;
+}
+
+
+# The same of a default as a page has it.
+sub plain {
+    my ($text) = @_;
+    my %unit = (ms => 1, s => 1000, m => 60000, h => 3600000);
+    my %size = (k => 1024, m => 1024 * 1024);
+    my ($kind, $n, $unit) = @$text;
+    return $n if $unit eq '';
+    return $n * ($kind eq 'SIZE' ? $size{$unit} : $unit{$unit});
+}
+
+
 my $configuration = slurp('docs/configuration.md');
 my $readme = slurp('README.md');
 my $module = $code{'ngx_http_agents_module.c'};
@@ -89,6 +120,22 @@ cmp_ok scalar @directives, '>', 20, 'the directives were read';
 for (@directives) {
     like $configuration, qr/\b$_\b/, "docs/configuration.md has $_";
     like $readme, qr/\b$_\b/, "README.md has $_";
+}
+
+my %default = merged($module);
+cmp_ok scalar keys %default, '>', 15, 'defaults were read';
+my %said = ('README.md' => {}, 'docs/configuration.md' => {});
+for ([ 'README.md', $readme ], [ 'docs/configuration.md', $configuration ]) {
+    my ($page, $text) = @$_;
+    while ($text =~ /^\|\ `(agents_\w+)\ (TIME|SIZE|N)`\ \|\ `?(\d+)(\w*)`?\ \|
+                     |^Syntax:\s+(agents_\w+)\ (TIME|SIZE|N);\n
+                      Default:\s+\w+\ (\d+)(\w*);/mgx) {
+        my ($name, @value) = defined $1 ? ($1, $2, $3, $4)
+                                        : ($5, $6, $7, $8);
+        $said{$page}{$name} = plain(\@value);
+    }
+    is_deeply $said{$page}, \%default, "the defaults of $page are those of "
+                                       . 'the source';
 }
 
 for (map { $code{$_} =~ /ngx_string\("(agents_\w+)"\)/g }

@@ -262,6 +262,20 @@ rule(
 
 
 rule(
+    name  => 'head',
+    files => qr{^(?:src/.*|agentsctl/\w+|ngx_http_agents_module)\.[ch]$},
+    check => sub {
+        my ($path, $text) = @_;
+        (my $header = $path) =~ s/\.c$/.h/;
+        return if $text =~ m{\A\n?/\*} || $header ne $path && -e $header;
+        return [ 1, 'no word on what it is for, nor a header of its name' ];
+    },
+    bad   => [ 'src/base/ngx_http_agents_x.c', "\n#include <x.h>\n" ],
+    good  => [ 'src/base/ngx_http_agents_x.c', "\n/*\n * X.\n */\n" ],
+);
+
+
+rule(
     name  => 'names',
     files => qr{^src/.*\.c$},
     check => sub {

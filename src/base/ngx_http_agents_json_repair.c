@@ -1,4 +1,9 @@
 
+/*
+ * The text of JSON from models and servers, made such as jansson takes it.
+ */
+
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,9 @@
 
+/*
+ * JSON as text: values of jansson's, and members one after the other.
+ */
+
+
 #include <float.h>
 #include <inttypes.h>
 #include <locale.h>

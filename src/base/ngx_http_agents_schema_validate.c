@@ -1,4 +1,9 @@
 
+/*
+ * A value against an output schema: a table of keywords, a function each.
+ */
+
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

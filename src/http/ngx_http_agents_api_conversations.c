@@ -1,4 +1,9 @@
 
+/*
+ * Conversations: POST, the list, GET and PATCH.
+ */
+
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>

@@ -1,4 +1,9 @@
 
+/*
+ * GET /agents/models: what the caller's company may name.
+ */
+
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>

@@ -1,4 +1,9 @@
 
+/*
+ * GET /agents/openapi.json: docs/openapi.json, which the build puts in.
+ */
+
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>

@@ -1,4 +1,9 @@
 
+/*
+ * GET /agents/conversations/{id}/runs: a page of runs, in slices.
+ */
+
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>

@@ -1,4 +1,10 @@
 
+/*
+ * A run's body beyond its form: the override put into the defaults, the choice
+ * held to the tools, outputs to the calls that wait.
+ */
+
+
 #include <string.h>
 #include "ngx_http_agents_body.h"
 

@@ -1,4 +1,9 @@
 
+/*
+ * Holds an object to its table of fields, and builds the normalised copy.
+ */
+
+
 #include <string.h>
 #include "ngx_http_agents_body_fields.h"
 

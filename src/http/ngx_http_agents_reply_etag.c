@@ -1,4 +1,9 @@
 
+/*
+ * If-Match and If-None-Match, by the tag of the answer's own bytes.
+ */
+
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>

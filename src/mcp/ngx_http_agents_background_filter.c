@@ -1,4 +1,10 @@
 
+/*
+ * Where nginx meets a background request: a module with its variables, its
+ * phase, and the filters that take the answer.
+ */
+
+
 #include "ngx_http_agents_background_private.h"
 
 

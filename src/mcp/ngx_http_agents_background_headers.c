@@ -1,4 +1,9 @@
 
+/*
+ * The headers of a background request, those that are secret among them.
+ */
+
+
 #include "ngx_http_agents_background_private.h"
 
 

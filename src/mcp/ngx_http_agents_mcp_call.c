@@ -1,4 +1,9 @@
 
+/*
+ * A call of a tool: sent, taken up again, sent again, cancelled.
+ */
+
+
 #include "ngx_http_agents_mcp_private.h"
 
 

@@ -1,4 +1,10 @@
 
+/*
+ * What comes back in an exchange: messages, read in a pool thread, and what
+ * they make of it.
+ */
+
+
 #include "ngx_http_agents_mcp_exchange_parts.h"
 
 

@@ -1,4 +1,10 @@
 
+/*
+ * What servers are told that nobody waits for: a call was cancelled, a session
+ * is over.  A few at a time.
+ */
+
+
 #include "ngx_http_agents_mcp_private.h"
 
 

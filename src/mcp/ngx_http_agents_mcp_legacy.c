@@ -1,4 +1,9 @@
 
+/*
+ * Servers of 2024-11-05 to 2025-11-25: initialize, a session, its end.
+ */
+
+
 #include "ngx_http_agents_mcp_private.h"
 
 

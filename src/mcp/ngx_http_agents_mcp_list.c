@@ -1,4 +1,9 @@
 
+/*
+ * Discovery: a server's tools, page by page, or as they are remembered.
+ */
+
+
 #include "ngx_http_agents_mcp_private.h"
 #include "ngx_http_agents_json.h"
 

@@ -1,4 +1,9 @@
 
+/*
+ * Servers of 2026-07-28: no session, headers that say what the body does.
+ */
+
+
 #include "ngx_http_agents_mcp_private.h"
 #include "ngx_http_agents_mcp_param.h"
 

@@ -1,4 +1,10 @@
 
+/*
+ * The root of a tool's schema, which may be no union: its alternatives become
+ * one set of properties.
+ */
+
+
 #include <string.h>
 #include "ngx_http_agents_mcp_schema_parts.h"
 

@@ -1,4 +1,9 @@
 
+/*
+ * A schema, its $ref and its allOf as one view of them; the budget.
+ */
+
+
 #include <string.h>
 #include "ngx_http_agents_mcp_schema_parts.h"
 

@@ -1,4 +1,9 @@
 
+/*
+ * What goes into descriptions: keywords that models' grammars lack.
+ */
+
+
 #include <math.h>
 #include <string.h>
 #include "ngx_http_agents_mcp_schema_parts.h"

@@ -1,4 +1,9 @@
 
+/*
+ * The types that a schema allows, said or implied.
+ */
+
+
 #include <math.h>
 #include <string.h>
 #include "ngx_http_agents_mcp_schema_parts.h"

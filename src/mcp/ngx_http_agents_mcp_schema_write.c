@@ -1,4 +1,9 @@
 
+/*
+ * The normalised schema, as it is written.
+ */
+
+
 #include <string.h>
 #include "ngx_http_agents_mcp_schema_parts.h"
 

@@ -1,4 +1,9 @@
 
+/*
+ * Anthropic's errors, of answers and in streams.
+ */
+
+
 #include <string.h>
 #include "ngx_http_agents_anthropic.h"
 #include "ngx_http_agents_refusal.h"

@@ -1,4 +1,9 @@
 
+/*
+ * Bedrock's errors, of answers and in streams.
+ */
+
+
 #include <string.h>
 #include <strings.h>
 #include "ngx_http_agents_bedrock.h"

@@ -1,4 +1,9 @@
 
+/*
+ * The block agents_data_plane.
+ */
+
+
 #include "ngx_http_agents_catalog.h"
 #include "ngx_http_agents_ident.h"
 

@@ -1,4 +1,9 @@
 
+/*
+ * The block agents_provider.
+ */
+
+
 #include "ngx_http_agents_catalog.h"
 #include "ngx_http_agents_catalog_aws.h"
 #include "ngx_http_agents_catalog_cortex.h"

@@ -1,4 +1,9 @@
 
+/*
+ * Errors of chat completions, of answers and in streams.
+ */
+
+
 #include <string.h>
 #include "ngx_http_agents_openai.h"
 #include "ngx_http_agents_refusal.h"

@@ -1,4 +1,9 @@
 
+/*
+ * The messages as every provider takes them: passes over a copy of the list.
+ */
+
+
 #include <string.h>
 #include "ngx_http_agents_names.h"
 

@@ -145,18 +145,15 @@ const api = (() => {
         }
     }
 
-    // The run as soon as it is another than that of the tag, or null after a
-    // while; without a tag as it is.
+    // The run, and its tag: as it is where no tag is given, else as soon as it
+    // is another than that; null if it is not, after a while.
     async function changed(id, tag, signal) {
-        const answer = tag === ''
-            ? await send('GET', `/runs/${id}`, { signal })
-            : await send('GET', `/runs/${id}?wait=20`,
-                         { headers: { 'If-None-Match': tag }, signal });
-        if (answer.status === 304) {
-            return null;
-        }
-        return { tag: answer.headers.get('ETag') || '',
-                 run: parse(await answer.text()) };
+        const answer = await send('GET',
+            `/runs/${id}?wait=${tag === undefined ? 0 : 20}`,
+            { headers: tag ? { 'If-None-Match': tag } : {}, signal });
+        return answer.status === 304 ? null
+               : { tag: answer.headers.get('ETag') || '',
+                   run: parse(await answer.text()) };
     }
 
     // crypto.randomUUID is for https alone

@@ -228,7 +228,7 @@
     }
 
     // What can be sent: nothing while a run is under way, outputs where calls
-    // wait for them, else a message.
+    // wait for them, else a message.  Who was in a form is not left nowhere.
     function forms() {
         const idle = !here.active;
         $('live').hidden = idle;
@@ -238,6 +238,11 @@
             $('calls').replaceChildren();
         } else if (!$('calls').hasChildNodes()) {
             $('calls').append(...[...here.calls.values()].map(call));
+        }
+        const at = document.activeElement || document.body;
+        if (at === document.body || at.closest('[hidden]')) {
+            const calls = $('calls').querySelector('textarea');
+            (idle ? calls || $('text') : $('cancel')).focus();
         }
     }
 
@@ -285,7 +290,7 @@
 
     // To its end, by its events; where a stream ends early, by asking.
     async function follow(run, signal) {
-        const state = { run, last: '', tag: '' };
+        const state = { run, last: '' };
         $('live-turns').replaceChildren();
         $('cancel').disabled = false;
         state.live = view.live($('live-turns'), run);

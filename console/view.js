@@ -44,11 +44,11 @@ const view = (() => {
         case 'text':
             return el('div', 'text', b.text);
         case 'tool_use':
-            return el('div', 'tool', el('p', '', 'calls ',
+            return el('div', 'call', el('p', '', 'calls ',
                 el('strong', '', b.name), ' ', el('small', '', b.tool_use_id)),
                 code(b.arguments));
         case 'tool_result':
-            return el('div', b.is_error ? 'tool failed' : 'tool',
+            return el('div', b.is_error ? 'call failed' : 'call',
                 el('p', '', b.is_error ? 'error of ' : 'result of ',
                    el('small', '', b.tool_use_id)), ...b.content.map(block));
         default:

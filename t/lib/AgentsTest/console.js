@@ -198,8 +198,11 @@ const scenarios = {
                                  { text: 'It is five, more or less.', pieces: 8,
                                    pace: 0.05 });
         page.submit('send');
+        $('text').focus();
         await until('a run', () => page.shown('live'));
         check('what was sent', /mcp-add/.test(live()) && !page.shown('send'));
+        check('the keyboard is where it can be stopped',
+              page.document.activeElement === $('cancel'));
         await until('its call', () => /calls mcp-add/.test(live()));
         check('the call', /"a": 2/.test(live()), live());
         await until('its result', () => /result of/.test(live()));
@@ -210,6 +213,9 @@ const scenarios = {
               && /result of/.test(messages)
               && /It is five, more or less\.$/.test(messages), messages);
         await until('a form', () => page.shown('send'));
+        await page.idle();
+        check('the keyboard is where one goes on',
+              page.document.activeElement === $('text'));
         check('its run', /^completed.*iterations: 2 · tokens: \d+ \+ \d+/.test(
             $('runs').textContent) && !page.shown('live'));
 
@@ -313,7 +319,7 @@ const scenarios = {
                           { name: `name ${n}` });
         }
         check('it asks, and tries again',
-              /GET \/agents\/runs\/[0-9a-f-]+ · 200/.test(page.log())
+              /\?wait=0 · 200/.test(page.log())
               && /\?wait=20 · 200/.test(page.log()), page.log());
         await until('the turns', () => /result of/.test(
             $('live-turns').textContent));

@@ -117,7 +117,7 @@ sub mending {
         output_format_schema => { type => 'object', properties => {
             n => { type => 'integer', maximum => 9 } } });
     my $run = $t->run($c, script({ text => '{"n": 4711}' },
-                                 { text => '{"n": 3}', delay => 2 }));
+                                 { text => '{"n": 3}', delay => 4 }));
     $t->wait_for(10, sub { mends($t) == 1 })
         or die "it is not asked for anew\n";
     return [ $c, $run ];

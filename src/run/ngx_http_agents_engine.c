@@ -83,7 +83,10 @@ ngx_http_agents_engine_create(const ngx_http_agents_engine_conf_t *conf)
 
     engine->renew_at = ngx_current_msec;
     engine->claim_at = ngx_current_msec;
-    engine->expire_at = ngx_current_msec + NGX_HTTP_AGENTS_EXPIRE_EVERY;
+    engine->quiet_until = ngx_current_msec;
+    engine->expire_at = ngx_current_msec
+                        + (ngx_msec_t) ngx_random()
+                          % NGX_HTTP_AGENTS_EXPIRE_FIRST;
     engine->stops_at = ngx_current_msec + NGX_HTTP_AGENTS_STOPS_EVERY;
     engine->strays_at = ngx_current_msec + NGX_HTTP_AGENTS_STRAYS_EVERY;
 
@@ -360,7 +363,9 @@ ngx_http_agents_engine_tick(ngx_event_t *ev)
             ngx_http_agents_engine_claim(engine);
         }
 
-        if (!engine->expiring && ngx_http_agents_engine_due(engine->expire_at))
+        if (!engine->expiring && !engine->renewing
+            && ngx_http_agents_engine_due(engine->expire_at)
+            && ngx_http_agents_engine_due(engine->quiet_until))
         {
             ngx_http_agents_engine_expire(engine);
         }

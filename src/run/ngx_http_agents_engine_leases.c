@@ -17,7 +17,7 @@
 #define NGX_HTTP_AGENTS_ABANDON       500
 
 /* Runs that one batch claims, sets free, or looks at. */
-#define NGX_HTTP_AGENTS_CLAIM_MAX     64
+#define NGX_HTTP_AGENTS_CLAIM_MAX     256
 #define NGX_HTTP_AGENTS_EXPIRE_MAX    256
 #define NGX_HTTP_AGENTS_STRAYS_MAX    256
 
@@ -94,6 +94,7 @@ ngx_http_agents_engine_renew_done(ngx_http_agents_db_batch_t *batch,
 
     if (renewed) {
         engine->leased = 1;
+        engine->lease_until = ngx_http_agents_leases_until(batch);
         engine->renew_at = ngx_current_msec + engine->conf.lease / 3;
     }
 
@@ -104,7 +105,7 @@ ngx_http_agents_engine_renew_done(ngx_http_agents_db_batch_t *batch,
 void
 ngx_http_agents_engine_late(ngx_http_agents_engine_t *engine)
 {
-    engine->expire_at = ngx_current_msec + NGX_HTTP_AGENTS_EXPIRE_AFTER;
+    engine->quiet_until = ngx_current_msec + NGX_HTTP_AGENTS_QUIET;
 }
 
 
@@ -239,7 +240,11 @@ ngx_http_agents_engine_expire(ngx_http_agents_engine_t *engine)
         return;
     }
 
-    ngx_http_agents_leases_expire(batch, NGX_HTTP_AGENTS_EXPIRE_MAX);
+    /* half a lease after a renewal of ours the others' leases still hold */
+
+    ngx_http_agents_leases_expire(batch, engine->lease_until
+                                         - (int64_t) engine->conf.lease / 2,
+                                  NGX_HTTP_AGENTS_EXPIRE_MAX);
 
     engine->expiring = 1;
     ngx_http_agents_db_submit(engine->conf.db, batch);
@@ -252,19 +257,31 @@ ngx_http_agents_engine_expire_done(ngx_http_agents_db_batch_t *batch,
 {
     ngx_http_agents_engine_t *engine = data;
 
+    int64_t     n;
+    ngx_uint_t  again;
+
     engine->expiring = 0;
 
-    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK
-        && ngx_http_agents_db_changes(batch, 0) != 0)
-    {
+    n = 0;
+    again = 0;
+
+    if (ngx_http_agents_db_status(batch) == NGX_HTTP_AGENTS_DB_OK) {
+        n = ngx_http_agents_db_changes(batch, 0);
+        again = (n == NGX_HTTP_AGENTS_EXPIRE_MAX
+                 || !ngx_http_agents_leases_in_time(batch));
+    }
+
+    if (n != 0) {
         ngx_log_error(NGX_LOG_NOTICE, engine->conf.log, 0,
-                      "%L agents runs had an owner whose lease has ended",
-                      ngx_http_agents_db_changes(batch, 0));
+                      "%L agents runs had an owner whose lease has ended", n);
         ngx_http_agents_metrics_add(engine->conf.metrics,
-                                    NGX_HTTP_AGENTS_METRIC_RUNS_EXPIRED,
-                                    ngx_http_agents_db_changes(batch, 0), NULL,
-                                    NULL, NULL);
+                                    NGX_HTTP_AGENTS_METRIC_RUNS_EXPIRED, n,
+                                    NULL, NULL, NULL);
         engine->claim_at = ngx_current_msec;
+    }
+
+    if (again) {
+        engine->expire_at = ngx_current_msec;
     }
 
     ngx_http_agents_db_batch_free(batch);

@@ -18,8 +18,9 @@
 #define NGX_HTTP_AGENTS_TICK          250   /* how soon a quit is seen */
 #define NGX_HTTP_AGENTS_CLAIM_EVERY   500
 #define NGX_HTTP_AGENTS_SUSPECT_FOR   5000  /* then another may be taken */
+#define NGX_HTTP_AGENTS_EXPIRE_FIRST  1000  /* a new worker's, at most */
 #define NGX_HTTP_AGENTS_EXPIRE_EVERY  4000
-#define NGX_HTTP_AGENTS_EXPIRE_AFTER  6000  /* the store, or we, were away */
+#define NGX_HTTP_AGENTS_QUIET         6000  /* the store, or we, were away */
 #define NGX_HTTP_AGENTS_STOPS_EVERY   500
 #define NGX_HTTP_AGENTS_STRAYS_EVERY  20000
 #define NGX_HTTP_AGENTS_STRAYS_SOON   1000
@@ -50,9 +51,11 @@ struct ngx_http_agents_engine_s {
     ngx_msec_t                     tick_at;     /* 0: the first is to come */
     ngx_msec_t                     renew_at;    /* by ngx_current_msec */
     ngx_msec_t                     renew_since; /* the last was sent */
+    int64_t                        lease_until; /* by the database's clock */
     ngx_msec_t                     claim_at;
     ngx_msec_t                     suspect_until;
     ngx_msec_t                     expire_at;
+    ngx_msec_t                     quiet_until; /* no lease is found ended */
     ngx_msec_t                     stops_at;
     ngx_msec_t                     strays_at;
     ngx_msec_t                     drain_until;

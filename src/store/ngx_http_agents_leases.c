@@ -17,6 +17,7 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_leases_renew_query = {
     "INSERT INTO agents_workers (id, lease_until)"
     " VALUES ({worker}, {now} + {lease:int})"
     " ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until"
+    " RETURNING lease_until"
 };
 
 /*
@@ -121,6 +122,7 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_leases_expire_query =
     " WHERE owner IS NOT NULL AND finished_at IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM agents_workers w"
     " WHERE w.id = agents_runs.owner AND w.lease_until > {now})"
+    " AND {now} < {before:int}"
     " LIMIT {limit:int} {skip_locked})"
 
     " UPDATE agents_runs SET owner = NULL, epoch = epoch + 1,"
@@ -145,6 +147,15 @@ static const ngx_http_agents_db_query_t
     "leases_purge_stops",
 
     "DELETE FROM agents_stops WHERE created_at < {now} - 86400000"
+};
+
+/* Asked last: what came before it was in time if this is. */
+
+static const ngx_http_agents_db_query_t  ngx_http_agents_leases_in_time_query =
+{
+    "leases_in_time",
+
+    "SELECT CASE WHEN {now} < {before:int} THEN 1 ELSE 0 END"
 };
 
 static const ngx_http_agents_db_query_t  ngx_http_agents_leases_stops_query = {
@@ -178,6 +189,13 @@ ngx_http_agents_leases_renew(ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_renew_query);
     ngx_http_agents_db_cstr(batch, "worker", worker);
     ngx_http_agents_db_int(batch, "lease", lease);
+}
+
+
+int64_t
+ngx_http_agents_leases_until(const ngx_http_agents_db_batch_t *batch)
+{
+    return ngx_http_agents_db_get_int(batch, 0, 0, 0);
 }
 
 
@@ -230,14 +248,25 @@ ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
 
 void
 ngx_http_agents_leases_expire(ngx_http_agents_db_batch_t *batch,
-    int64_t limit)
+    int64_t before, int64_t limit)
 {
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_expire_query);
+    ngx_http_agents_db_int(batch, "before", before);
     ngx_http_agents_db_int(batch, "limit", limit);
     ngx_http_agents_db_int(batch, "epochs", NGX_HTTP_AGENTS_LEASES_EPOCHS);
 
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_purge_query);
     ngx_http_agents_db_add(batch, &ngx_http_agents_leases_purge_stops_query);
+
+    ngx_http_agents_db_add(batch, &ngx_http_agents_leases_in_time_query);
+    ngx_http_agents_db_int(batch, "before", before);
+}
+
+
+int
+ngx_http_agents_leases_in_time(const ngx_http_agents_db_batch_t *batch)
+{
+    return ngx_http_agents_db_get_int(batch, 3, 0, 0) == 1;
 }
 
 

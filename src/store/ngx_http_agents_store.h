@@ -382,9 +382,11 @@ void ngx_http_agents_runs_finish(ngx_http_agents_db_batch_t *batch,
 
 /* ---- leases (ngx_http_agents_leases.c) ---- */
 
-/* INSERT or renewal of a worker's lease, "lease" in milliseconds. */
+/* INSERT or renewal of a worker's lease, "lease" in milliseconds; leases_until
+ * reads its end, by the database's clock. */
 void ngx_http_agents_leases_renew(ngx_http_agents_db_batch_t *batch,
     const char *worker, int64_t lease);
+int64_t ngx_http_agents_leases_until(const ngx_http_agents_db_batch_t *batch);
 
 /*
  * Three statements: the worker's runs lose their owner; its row goes, and its
@@ -415,13 +417,19 @@ void ngx_http_agents_leases_claim(ngx_http_agents_db_batch_t *batch,
     const char *worker, const char *api, int suspect, int64_t limit);
 
 /*
- * Three statements: runs whose owner has no live lease lose it (at most
+ * Four statements: runs whose owner has no live lease lose it (at most
  * "limit"), and where no worker of the owner's node has one, the takeover that
  * follows will not count; leases that ended more than a day ago are removed,
- * and stops that nobody took off.
+ * and stops that nobody took off; the last is what leases_in_time reads.
+ * "before" is a time of the database's clock, in milliseconds.  If that has
+ * come when the batch is done, no run loses its owner: a batch that was held up
+ * may be done before the others' renewals that were held up with it.
  */
 void ngx_http_agents_leases_expire(ngx_http_agents_db_batch_t *batch,
-    int64_t limit);
+    int64_t before, int64_t limit);
+
+/* 0: "before" had come, and such runs may be there. */
+int ngx_http_agents_leases_in_time(const ngx_http_agents_db_batch_t *batch);
 
 /*
  * SELECT of the ids, in column 0, of runs that this worker is to stop: they

@@ -40,14 +40,27 @@ renew(const char *who, int64_t lease)
 }
 
 
-static void
-expire(void)
+/* Whether it was in time. */
+
+static int
+expire_before(int64_t before)
 {
     begin(WRITE);
-    ngx_http_agents_leases_expire(b, 100000);
+    ngx_http_agents_leases_expire(b, before, 100000);
 
     if (end() != 0) {
         die("lease", "not expired");
+    }
+
+    return ngx_http_agents_leases_in_time(b);
+}
+
+
+static void
+expire(void)
+{
+    if (!expire_before(INT64_MAX)) {
+        die("lease", "too late");
     }
 }
 
@@ -68,6 +81,7 @@ static void
 test_lost(uuid_t conv[3], uuid_t id[3], uuid_t second, uuid_t third)
 {
     int                             i;
+    int64_t                         until;
     ngx_http_agents_run_key_t       k;
     ngx_http_agents_claim_t         claim;
     ngx_http_agents_conversation_t  c;
@@ -93,7 +107,10 @@ test_lost(uuid_t conv[3], uuid_t id[3], uuid_t second, uuid_t third)
     unit(claim_runs(second, 10, &claim) == 0, "a live lease keeps its runs");
 
     renew(worker, -1);
+    until = ngx_http_agents_leases_until(b);
     unit(claim_runs(second, 10, &claim) == 0, "a run is not taken at once");
+    unit(!expire_before(until), "the look for it may come too late");
+    unit(claim_runs(second, 10, &claim) == 0, "then it is not taken");
     expire();
 
     unit(claim_runs(second, 2, &claim) == 2, "as many as were asked for");

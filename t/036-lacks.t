@@ -52,6 +52,7 @@ my $t = AgentsTest->new(AgentsTest::Workers::conf(),
     AgentsTest::Protocols->configured('', map { my $name = $_->name;
         [ "$name-lacking", $name, '' ],
         [ "$name-late", $name, '' ],
+        [ "$name-blamed", $name, '' ],
         [ "$name-toolless", $name, 'no_native_format' ],
         [ "$name-bare", $name, 'no_native_format no_forced_choice' ],
         [ "$name-bare-whole", $name,
@@ -63,6 +64,7 @@ for my $protocol (@protocols) {
     my $name = $protocol->name;
     subtest "$name: learned" => sub { learned($protocol) };
     subtest "$name: refused in a stream" => sub { late($protocol) };
+    subtest "$name: another's fault" => sub { blamed($protocol) };
     subtest "$name: the tool that stands in" => sub { toolless($protocol) };
     subtest "$name: an instruction" => sub { instructed("$name-bare") };
     subtest "$name: an instruction, whole"
@@ -86,6 +88,11 @@ sub strict {
         my $prompt = AgentsTest::Model::prompt($req);
         my ($late, $lacks)
             = $prompt->{system} =~ /^(late )?lacks:([a-z_ ]*)/;
+
+        # what is wrong is something else, that has the name of it
+        return { $protocol->error('invalid_request_error',
+                     "tools.0.properties: 'tool_choice' is not allowed"),
+                 status => 400 } if $prompt->{system} =~ /^blames/;
 
         for my $lack (split ' ', $lacks // '') {
             my ($asks, %words) = @{$LACKS{$lack}};
@@ -178,6 +185,28 @@ sub late {
         or diag explain $run->{error};
     is_deeply [ map { defined $_->{temperature} ? 1 : 0 } prompts() ],
               [ 1, 0, 0 ], 'asked for once';
+    return;
+}
+
+
+# The words of an error may be those of the one who asks: what it takes for
+# something lacking does not become better without, and is not learned.
+sub blamed {
+    my ($protocol) = @_;
+    my $model = $protocol->name . '-blamed';
+    my ($worker) = $via->pids;
+    my ($run) = play($worker, $model, 'blames it', { text => '{"n": 3}' });
+    is $run->{error}{type}, 'AgentLoopInferenceFailed', 'it fails'
+        or diag explain $run->{error};
+    is_deeply [ map { $_->{choice} // 'auto' } prompts() ], [ qw(any auto) ],
+              'without it, too';
+
+    ($run) = play($worker, $model, 'Be brief.',
+                  { tools => [ [ 'mcp-add', { a => 1, b => 2 } ] ] },
+                  { text => '{"n": 3}' });
+    is $run->{status}, 'completed', 'the next run';
+    is +(prompts())[0]{choice}, 'any', 'is asked with it';
+    unlike $t->log, qr/"\Q$model\E" is not asked for this/, 'nothing is learned';
     return;
 }
 

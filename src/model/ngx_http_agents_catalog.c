@@ -216,17 +216,53 @@ ngx_http_agents_catalog_title_model(ngx_http_agents_plane_t *plane)
 
 
 void
-ngx_http_agents_catalog_learn(ngx_http_agents_catalog_t *catalog,
-    ngx_http_agents_model_t *model, ngx_uint_t lacks, const char *message,
-    ngx_log_t *log)
+ngx_http_agents_catalog_refused(ngx_http_agents_refusals_t *refusals,
+    ngx_uint_t lacks, const char *message)
 {
-    if (!ngx_http_agents_lacks_add(model->learned, catalog->mark, lacks)) {
+    if (refusals->n == NGX_HTTP_AGENTS_CATALOG_REFUSALS) {
         return;
     }
 
-    ngx_log_error(NGX_LOG_WARN, log, 0,
-                  "the model \"%V\" is not asked for this any more: %s",
-                  &model->name, message);
+    refusals->of[refusals->n].lacks = lacks;
+    refusals->of[refusals->n].message = strdup(message);
+    refusals->n++;
+}
+
+
+void
+ngx_http_agents_catalog_learn(ngx_http_agents_catalog_t *catalog,
+    ngx_http_agents_model_t *model, ngx_http_agents_refusals_t *refusals,
+    ngx_log_t *log)
+{
+    char        *message;
+    ngx_uint_t   i;
+
+    for (i = 0; i < refusals->n; i++) {
+
+        if (!ngx_http_agents_lacks_add(model->learned, catalog->mark,
+                                       refusals->of[i].lacks))
+        {
+            continue;
+        }
+
+        message = refusals->of[i].message;
+
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "the model \"%V\" is not asked for this any more: %s",
+                      &model->name, (message != NULL) ? message : "");
+    }
+
+    ngx_http_agents_catalog_drop(refusals);
+}
+
+
+void
+ngx_http_agents_catalog_drop(ngx_http_agents_refusals_t *refusals)
+{
+    while (refusals->n != 0) {
+        refusals->n--;
+        free(refusals->of[refusals->n].message);
+    }
 }
 
 

@@ -16,6 +16,10 @@
 #include "ngx_http_agents_model.h"
 
 
+/* One for each flag that there is. */
+#define NGX_HTTP_AGENTS_CATALOG_REFUSALS  8
+
+
 /* Where a worker fetches what AWS gives to a machine or a container; NUL
  * terminated. */
 typedef struct {
@@ -120,6 +124,16 @@ typedef struct {
 } ngx_http_agents_plane_t;
 
 
+/* What a model refused to be asked for, until it has answered without. */
+typedef struct {
+    ngx_uint_t                         n;
+    struct {
+        ngx_uint_t                     lacks;       /* the flag */
+        char                          *message;     /* NULL: no memory */
+    }                                  of[NGX_HTTP_AGENTS_CATALOG_REFUSALS];
+} ngx_http_agents_refusals_t;
+
+
 typedef struct {
     ngx_array_t                        providers;   /* ..._provider_t * */
     ngx_array_t                        planes;      /* ..._plane_t * */
@@ -160,12 +174,17 @@ ngx_http_agents_model_t *ngx_http_agents_catalog_title_model(
     ngx_http_agents_plane_t *plane);
 
 /*
- * Remembers what a model was found to lack, for the prompts of all workers of
- * this configuration, and says it in the log the first time.  Event loop.
+ * A refusal may have the words of what the model lacks from the one who asks,
+ * so it is held until the model has answered without: only then is it
+ * remembered, for the prompts of all workers of this configuration, and said
+ * in the log the first time.  "learn" and "drop" empty it.  Event loop.
  */
+void ngx_http_agents_catalog_refused(ngx_http_agents_refusals_t *refusals,
+    ngx_uint_t lacks, const char *message);
 void ngx_http_agents_catalog_learn(ngx_http_agents_catalog_t *catalog,
-    ngx_http_agents_model_t *model, ngx_uint_t lacks, const char *message,
+    ngx_http_agents_model_t *model, ngx_http_agents_refusals_t *refusals,
     ngx_log_t *log);
+void ngx_http_agents_catalog_drop(ngx_http_agents_refusals_t *refusals);
 
 /* Sets what a prompt has of its model: the pointers are the catalog's.  Any
  * thread. */

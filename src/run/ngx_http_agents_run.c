@@ -191,6 +191,7 @@ ngx_http_agents_run_destroy(ngx_http_agents_run_t *run)
     ngx_http_agents_loop_free(&run->loop);
 
     ngx_http_agents_answer_clear(&run->answer);
+    ngx_http_agents_catalog_drop(&run->refusals);
     ngx_free(run->names);
     ngx_free(run);
 }

@@ -112,6 +112,7 @@ struct ngx_http_agents_run_s {
     ngx_http_agents_inference_t       *inference;
     ngx_msec_t                         since;       /* when the wait in line, or
                                                        the inference, began */
+    ngx_http_agents_refusals_t         refusals;    /* of it, so far */
     unsigned                           bound:1;     /* the inference, by the
                                                        run's deadline */
 

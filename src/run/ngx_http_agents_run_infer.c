@@ -184,6 +184,9 @@ ngx_http_agents_run_infer_done(void *data,
     if (result->status == NGX_HTTP_AGENTS_INFERENCE_REPLY) {
         run->answer = result->answer;
 
+        ngx_http_agents_catalog_learn(conf->catalog, run->model,
+                                      &run->refusals, &run->log);
+
         ngx_http_agents_run_tell_judge(run);
         ngx_http_agents_run_think(run, ngx_http_agents_run_infer_judge,
                                   ngx_http_agents_run_infer_judged);
@@ -235,9 +238,7 @@ ngx_http_agents_run_infer_without(ngx_http_agents_run_t *run,
         return NGX_DECLINED;
     }
 
-    ngx_http_agents_catalog_learn(
-                             ngx_http_agents_engine_conf(run->engine)->catalog,
-                             run->model, lacks, result->message, &run->log);
+    ngx_http_agents_catalog_refused(&run->refusals, lacks, result->message);
     run->loop.prompt.lacks |= lacks;
 
     ngx_http_agents_run_job_written(run);

@@ -39,6 +39,7 @@ struct ngx_http_agents_title_s {
     ngx_http_agents_pass_t             pass;
     ngx_http_agents_inference_t       *inference;
     ngx_msec_t                         since;       /* when that began */
+    ngx_http_agents_refusals_t         refusals;    /* of it, so far */
     ngx_http_agents_answer_t           answer;
     char                              *title;
 
@@ -392,9 +393,8 @@ ngx_http_agents_title_infer_done(void *data,
     if (result->status == NGX_HTTP_AGENTS_INFERENCE_LACKS
         && !(title->prompt.lacks & result->lacks))
     {
-        ngx_http_agents_catalog_learn(conf->catalog, title->model,
-                                      result->lacks, result->message,
-                                      title->log);
+        ngx_http_agents_catalog_refused(&title->refusals, result->lacks,
+                                        result->message);
         title->prompt.lacks |= result->lacks;
 
         ngx_http_agents_title_think(title, ngx_http_agents_title_ask,
@@ -411,6 +411,9 @@ ngx_http_agents_title_infer_done(void *data,
     }
 
     title->answer = result->answer;
+
+    ngx_http_agents_catalog_learn(conf->catalog, title->model,
+                                  &title->refusals, title->log);
 
     ngx_http_agents_title_think(title, ngx_http_agents_title_read,
                                 ngx_http_agents_title_write);
@@ -566,6 +569,7 @@ ngx_http_agents_title_free(ngx_http_agents_title_t *title)
                              &title->pass);
 
     ngx_http_agents_model_request_clear(&title->request);
+    ngx_http_agents_catalog_drop(&title->refusals);
 
     free(title->title);
     ngx_http_agents_answer_clear(&title->answer);

@@ -1,5 +1,6 @@
 
 #include "ngx_http_agents_transfer.h"
+#include <openssl/err.h>
 #include "ngx_http_agents_fd.h"
 
 
@@ -337,6 +338,10 @@ ngx_http_agents_transport_action(ngx_http_agents_transport_t *t,
 
     code = curl_multi_socket_action(t->multi, s, flags, &running);
 
+    /* errors that libcurl leaves would be taken for those of nginx's own TLS */
+
+    ERR_clear_error();
+
     if (code != CURLM_OK) {
         ngx_log_error(NGX_LOG_ALERT, t->log, 0,
                       "curl_multi_socket_action() failed: %s",
@@ -544,6 +549,7 @@ ngx_http_agents_transport_leave(ngx_http_agents_transfer_t *transfer)
     t->nactive--;
 
     (void) curl_multi_remove_handle(t->multi, transfer->easy);
+    ERR_clear_error();
 
     if (!ngx_queue_empty(&t->waiting)) {
         ngx_http_agents_transport_post(t);

@@ -9,8 +9,9 @@ use AgentsTest;
 
 # Where a directive of a snippet belongs, if it does not bring its place along.
 my %HTTP = map { $_ => 1 } qw(agents_provider agents_data_plane log_format
-    limit_req_zone limit_req_status resolver upstream);
-my %SERVER = map { $_ => 1 } qw(error_page location);
+    limit_req_zone limit_req_status map resolver upstream);
+my %SERVER = map { $_ => 1 } qw(error_page location ssl_client_certificate
+    ssl_verify_client);
 
 plan skip_all => 'no openssl here' if system 'openssl version >/dev/null 2>&1';
 
@@ -67,7 +68,7 @@ sub check {
                qw(client_body proxy fastcgi uwsgi scgi);
 
     $text =~ s/\bfile:[^\s;]*\.(\w+)/file:$prefix\/file.$1/g;
-    $text =~ s/(ssl_certificate +)[^;]+;/$1$prefix\/tls.pem;/g;
+    $text =~ s/(ssl_(?:client_)?certificate +)[^;]+;/$1$prefix\/tls.pem;/g;
     $text =~ s/(ssl_certificate_key +)[^;]+;/$1$prefix\/tls.key;/g;
     $text =~ s/endpoint +https:[^;]+;/endpoint https:\/\/127.0.0.1;/g;
     $text = whole($text) if $text !~ /^http \{/m;

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
+use AgentsTest::Burst;
 use AgentsTest::Metrics;
 
 my @OTHERS = ({ user => 'bob' }, { user => 'ann', company => 'rival' },
@@ -29,6 +30,7 @@ for my $m (AgentsTest->matrix) {
     }
     subtest "malformed ids on $store" => sub { malformed($t) };
     subtest "one way to a 404 on $store" => sub { one_way($t, $c, $run) };
+    subtest "all at once on $store" => sub { at_once($t, $run) };
     subtest "permissions on $store" => sub { permissions($t, $c, $run) };
     subtest "the owner on $store" => sub { owner($t, $c, $run) };
     $t->clean("$store: no error logged");
@@ -174,6 +176,32 @@ sub one_way {
         is_deeply [ @cost[1, 2] ], [ @cost[0, 0] ],
                   "the same for another's, for none, for no id: $cost[0]";
     }
+    return;
+}
+
+
+# Reads of one moment may become one of the store: of the same run by who may
+# see it and who may not, of each one's own, and of none.
+sub at_once {
+    my ($t, $run) = @_;
+    my @who = ({}, @OTHERS);
+    my @own = ($run, map {
+        my $c = $t->conversation(as => $_);
+        $t->finished($t->run($c, 'hello', as => $_), 10, %$_);
+    } @OTHERS);
+    my (@requests, @wanted);
+
+    for my $round (1 .. 8) {
+        for my $i (0 .. $#who) {
+            push @requests, map { [ GET => "/agents/runs/$_", undef,
+                                    %{$who[$i]} ] }
+                            $run->{id}, uuid(), $own[$i]{id}, $own[$i - 1]{id};
+            push @wanted, $i ? 404 : $run->{id}, 404, $own[$i]{id}, 404;
+        }
+    }
+    my @got = map { $_->{status} == 200 ? $_->{json}{id} : $_->{status} }
+              burst($t, @requests);
+    is_deeply \@got, \@wanted, scalar(@got) . ' reads: each sees its own';
     return;
 }
 

@@ -123,6 +123,12 @@ sub reads {
         send_and_go($t, request_bytes($t, 'GET', $path), $i % 2,
                     (0, 0.001, 0.005)[$i % 3]);
     }
+
+    # those who stay may have had their read together with those who went
+    my @got = map { $_->{status} . ' ' . length $_->{content} }
+              burst($t, map { [ GET => "/agents/runs/$run->{id}" ] } 1 .. 20);
+    my $whole = length $t->get("/agents/runs/$run->{id}")->{content};
+    is_deeply \@got, [ ("200 $whole") x 20 ], 'those who stay are answered';
     is $t->reread($c)->{version}, 2, 'done';
     return;
 }

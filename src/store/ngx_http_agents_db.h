@@ -39,7 +39,9 @@ typedef struct {
 typedef enum {
     NGX_HTTP_AGENTS_DB_READ = 0,
     NGX_HTTP_AGENTS_DB_POINT,   /* reads of a few rows by key: the SQLite
-                                   adapter may run them in the event loop */
+                                   adapter may run them in the event loop; the
+                                   PostgreSQL driver may make one statement of
+                                   several */
     NGX_HTTP_AGENTS_DB_WRITE
 } ngx_http_agents_db_kind_e;
 

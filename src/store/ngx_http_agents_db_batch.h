@@ -77,6 +77,8 @@ struct ngx_http_agents_db_batch_s {
                                                        or "misused" */
     unsigned                           misused:1;   /* a value too many */
     unsigned                           attempts:8;  /* after 40001, 40P01 */
+    unsigned                           same:1;      /* asks what the one before
+                                                       it asks; db_pg_share */
     uint64_t                           submitted;   /* microseconds, by the
                                                        clock of metrics */
     char                               error[256];  /* the engine's words */

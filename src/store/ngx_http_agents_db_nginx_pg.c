@@ -3,7 +3,8 @@
  * PostgreSQL inside nginx: a few connections of db_pg.  Reads and writes have
  * connections of their own, so that a row lock never stalls a poll.  What is
  * submitted in one turn of the event loop is sent at its end, so that its
- * reads share a Sync.  One more connection listens for what NOTIFY says.
+ * reads share a Sync, and a statement.  One more connection listens for what
+ * NOTIFY says.
  */
 
 
@@ -164,7 +165,10 @@ ngx_http_agents_db_nginx_pg_submit(ngx_http_agents_db_nginx_t *base,
         end = NGX_HTTP_AGENTS_DB_NGINX_PG_READERS;
     }
 
-    /* the one with the least to do */
+    /*
+     * the one with the least to do; but point reads of one turn go together,
+     * since those of one query become one statement
+     */
 
     best = NULL;
     fresh = 0;
@@ -176,6 +180,11 @@ ngx_http_agents_db_nginx_pg_submit(ngx_http_agents_db_nginx_t *base,
         {
             fresh += conn->fresh;
             continue;
+        }
+
+        if (batch->kind == NGX_HTTP_AGENTS_DB_POINT && conn->points) {
+            best = conn;
+            break;
         }
 
         if (best == NULL
@@ -201,6 +210,7 @@ ngx_http_agents_db_nginx_pg_submit(ngx_http_agents_db_nginx_t *base,
     ngx_http_agents_db_pg_submit(best->pg, batch, ngx_current_msec);
 
     best->dirty = 1;
+    best->points |= (batch->kind == NGX_HTTP_AGENTS_DB_POINT);
 
     if (!store->flush.posted) {
         ngx_post_event(&store->flush, &ngx_posted_events);
@@ -249,6 +259,7 @@ ngx_http_agents_db_nginx_pg_flush_handler(ngx_event_t *ev)
 
         if (conn->dirty) {
             conn->dirty = 0;
+            conn->points = 0;
             ngx_http_agents_db_nginx_pg_conn_flush(conn);
         }
     }

@@ -32,6 +32,7 @@ typedef struct {
     ngx_msec_t                        backoff;
     ngx_msec_t                        timeout;  /* to connect, and to check */
     ngx_uint_t                        dirty;    /* flush is due */
+    ngx_uint_t                        points;   /* with point reads in it */
     ngx_uint_t                        fresh;    /* never yet up nor down */
     ngx_uint_t                        prepares;
     const char                       *conninfo;

@@ -114,6 +114,7 @@ ngx_http_agents_db_pg_close(ngx_http_agents_db_pg_t *pg)
     pg->commands_n = 0;
     pg->unflushed = 0;
     pg->stale = 0;
+    pg->unshared = 0;
 }
 
 
@@ -291,6 +292,7 @@ ngx_http_agents_db_pg_submit(ngx_http_agents_db_pg_t *pg,
 
     batch->next = NULL;
     batch->attempts = 0;
+    batch->same = 0;
 
     ngx_http_agents_db_batch_rewind(batch);
 
@@ -344,7 +346,11 @@ ngx_http_agents_db_pg_flush(ngx_http_agents_db_pg_t *pg, int64_t now)
 
     pg->now = now;
 
-    ngx_http_agents_db_pg_close_open(pg);
+    /* while the server is at work, reads gather: together they cost it less */
+
+    if (pg->flying.n == 0) {
+        ngx_http_agents_db_pg_close_open(pg);
+    }
 
     while (pg->state == NGX_HTTP_AGENTS_DB_PG_READY
            && pg->waiting.n

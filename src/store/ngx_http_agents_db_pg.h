@@ -14,9 +14,10 @@
  *   any state --> LOST           an error of the connection
  *   any state -- close() --> CLOSED
  *
- * Batches are gathered and sent by flush().  What stands between two Syncs is
- * one transaction of the server: a write batch alone, or the reads that came
- * between two flushes.  Finished batches are taken with next().
+ * Batches are gathered and sent by flush(), reads as soon as none is in flight.
+ * What stands between two Syncs is one transaction of the server: a write batch
+ * alone, or the reads that were gathered; point reads of one query among them
+ * are one statement.  Finished batches are taken with next().
  */
 
 

@@ -1,7 +1,8 @@
 
 /*
  * What the files of the PostgreSQL driver share: db_pg (the connection's
- * states), db_pg_send (statements) and db_pg_result (answers).  No nginx.
+ * states), db_pg_send (statements), db_pg_share (one statement for several
+ * reads) and db_pg_result (answers).  No nginx.
  */
 
 
@@ -26,13 +27,40 @@
 #define NGX_HTTP_AGENTS_DB_PG_WINDOW    128
 #define NGX_HTTP_AGENTS_DB_PG_SHARED    64
 
+/* Types of the server. */
+#define NGX_HTTP_AGENTS_DB_PG_BOOLOID  16
+#define NGX_HTTP_AGENTS_DB_PG_INT8OID  20
+#define NGX_HTTP_AGENTS_DB_PG_INT2OID  21
+#define NGX_HTTP_AGENTS_DB_PG_INT4OID  23
+#define NGX_HTTP_AGENTS_DB_PG_TEXTOID  25
+
+
+/* A text of SQL, and whether this connection has it prepared. */
+typedef struct {
+    const char                        *name;
+    const char                        *sql;         /* NULL: not made yet */
+    unsigned                           prepared:1;
+} ngx_http_agents_db_pg_text_t;
+
 
 /* A query as this connection knows it. */
 typedef struct {
     const ngx_http_agents_db_query_t  *query;
     ngx_http_agents_db_template_t      tmpl;
-    unsigned                           prepared:1;
+    ngx_http_agents_db_pg_text_t       single;
+    ngx_http_agents_db_pg_text_t       shared;      /* malloc'd */
 } ngx_http_agents_db_pg_slot_t;
+
+
+/* A statement's parameters as libpq takes them. */
+typedef struct {
+    Oid                                types[NGX_HTTP_AGENTS_DB_VALUES_MAX];
+    const char                        *values[NGX_HTTP_AGENTS_DB_VALUES_MAX];
+    int                                lengths[NGX_HTTP_AGENTS_DB_VALUES_MAX];
+    int                                formats[NGX_HTTP_AGENTS_DB_VALUES_MAX];
+    char                               ints[NGX_HTTP_AGENTS_DB_VALUES_MAX]
+                                           [sizeof("-9223372036854775808")];
+} ngx_http_agents_db_pg_bind_t;
 
 
 /* What an error means for the batch that met it. */
@@ -58,6 +86,8 @@ struct ngx_http_agents_db_pg_group_s {
     ngx_http_agents_db_batch_t        *failed;      /* whose error it was */
     ngx_http_agents_db_status_e        status;      /* for that one */
     ngx_http_agents_db_pg_verdict_e    verdict;
+    unsigned                           shared:1;    /* its statement was that
+                                                       of others, too */
     unsigned                           alone:1;     /* takes no others in */
     unsigned                           synced:1;    /* could be committed */
     ngx_http_agents_db_pg_group_t     *next;
@@ -89,7 +119,10 @@ typedef struct {
     ngx_http_agents_db_pg_group_t     *group;
     ngx_http_agents_db_batch_t        *batch;
     ngx_http_agents_db_statement_t    *statement;
-    ngx_http_agents_db_pg_slot_t      *slot;
+    size_t                             shared;      /* 0, or for how many keys,
+                                                       of that batch and others
+                                                       behind it */
+    ngx_http_agents_db_pg_text_t      *text;
 } ngx_http_agents_db_pg_command_t;
 
 
@@ -100,6 +133,8 @@ struct ngx_http_agents_db_pg_s {
     PostgresPollingStatusType          polling;     /* while CONNECTING */
     unsigned                           unflushed:1; /* waits for WRITE */
     unsigned                           stale:1;     /* prepare all anew */
+    unsigned                           unshared:1;  /* the server does not do
+                                                       shared statements */
     int64_t                            version;     /* of the schema; -1 */
     int64_t                            now;
 
@@ -165,12 +200,54 @@ int ngx_http_agents_db_pg_send_group(ngx_http_agents_db_pg_t *pg,
 /* The questions whose answers CHECKING waits for. */
 int ngx_http_agents_db_pg_send_check(ngx_http_agents_db_pg_t *pg);
 
+/*
+ * Sends the text, prepared first unless it is or is not to be; "command" says
+ * whose answer it is.  0, or -1 if the connection is LOST by it.
+ */
+int ngx_http_agents_db_pg_send_text(ngx_http_agents_db_pg_t *pg,
+    const ngx_http_agents_db_pg_command_t *command, int n,
+    const ngx_http_agents_db_pg_bind_t *bind);
+
+/* What a query is on this connection; NULL without memory, or malformed. */
+ngx_http_agents_db_pg_slot_t *ngx_http_agents_db_pg_slot(
+    ngx_http_agents_db_pg_t *pg, const ngx_http_agents_db_query_t *query);
+
 /* The connection is new, or is to forget: nothing is prepared. */
 void ngx_http_agents_db_pg_slots_forget(ngx_http_agents_db_pg_t *pg);
 void ngx_http_agents_db_pg_slots_free(ngx_http_agents_db_pg_t *pg);
 
 
+/* db_pg_share */
+
+/*
+ * Moves what can share a statement with this batch of the group right behind
+ * it, what asks the same thing side by side: how many they are with it.
+ */
+size_t ngx_http_agents_db_pg_share_gather(ngx_http_agents_db_pg_t *pg,
+    ngx_http_agents_db_pg_group_t *group, ngx_http_agents_db_batch_t *batch);
+
+/*
+ * Sends that statement.  0; 1 if there is none, or no memory for it, and they
+ * go one by one; -1 if the connection is LOST by it.
+ */
+int ngx_http_agents_db_pg_share_send(ngx_http_agents_db_pg_t *pg,
+    ngx_http_agents_db_pg_group_t *group, ngx_http_agents_db_batch_t *batch,
+    size_t n);
+
+/* Gives each batch its rows; the connection is LOST if they are no one's. */
+void ngx_http_agents_db_pg_share_result(ngx_http_agents_db_pg_t *pg,
+    const ngx_http_agents_db_pg_command_t *command, const PGresult *res);
+
+
 /* db_pg_result */
+
+/*
+ * Copies rows and columns of a result, from these on, into the statement's;
+ * without memory the batch is marked.
+ */
+void ngx_http_agents_db_pg_copy(ngx_http_agents_db_batch_t *batch,
+    ngx_http_agents_db_statement_t *statement, const PGresult *res, int row,
+    int rows, int column);
 
 /* Takes all answers that are there. */
 void ngx_http_agents_db_pg_results(ngx_http_agents_db_pg_t *pg);

@@ -11,13 +11,6 @@
 #include "ngx_http_agents_db_pg_core.h"
 
 
-/* Types whose text is read as an integer. */
-#define NGX_HTTP_AGENTS_DB_PG_BOOLOID  16
-#define NGX_HTTP_AGENTS_DB_PG_INT8OID  20
-#define NGX_HTTP_AGENTS_DB_PG_INT2OID  21
-#define NGX_HTTP_AGENTS_DB_PG_INT4OID  23
-
-
 typedef struct {
     const char                       *sqlstate;     /* or how it begins */
     ngx_http_agents_db_status_e       status;
@@ -63,8 +56,6 @@ static const ngx_http_agents_db_pg_error_t  ngx_http_agents_db_pg_errors[] = {
 static void ngx_http_agents_db_pg_result(ngx_http_agents_db_pg_t *pg,
     const PGresult *res);
 static void ngx_http_agents_db_pg_pop(ngx_http_agents_db_pg_t *pg);
-static void ngx_http_agents_db_pg_copy(ngx_http_agents_db_batch_t *batch,
-    ngx_http_agents_db_statement_t *statement, const PGresult *res);
 static void ngx_http_agents_db_pg_cell(ngx_http_agents_db_cell_t *cell,
     const char *text, size_t len, Oid type);
 static void ngx_http_agents_db_pg_failure(ngx_http_agents_db_pg_t *pg,
@@ -143,9 +134,12 @@ ngx_http_agents_db_pg_result(ngx_http_agents_db_pg_t *pg, const PGresult *res)
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK:
 
-        if (command->type == NGX_HTTP_AGENTS_DB_PG_QUERY) {
+        if (command->type == NGX_HTTP_AGENTS_DB_PG_QUERY && command->shared) {
+            ngx_http_agents_db_pg_share_result(pg, command, res);
+
+        } else if (command->type == NGX_HTTP_AGENTS_DB_PG_QUERY) {
             ngx_http_agents_db_pg_copy(command->batch, command->statement,
-                                       res);
+                                       res, 0, PQntuples(res), 0);
 
         } else if (command->type == NGX_HTTP_AGENTS_DB_PG_VERSION
                    && PQntuples(res) == 1)
@@ -166,7 +160,7 @@ ngx_http_agents_db_pg_result(ngx_http_agents_db_pg_t *pg, const PGresult *res)
     case PGRES_PIPELINE_ABORTED:
 
         if (command->type == NGX_HTTP_AGENTS_DB_PG_PREPARE) {
-            command->slot->prepared = 0;
+            command->text->prepared = 0;
         }
 
         return;
@@ -186,18 +180,19 @@ ngx_http_agents_db_pg_pop(ngx_http_agents_db_pg_t *pg)
 }
 
 
-static void
+void
 ngx_http_agents_db_pg_copy(ngx_http_agents_db_batch_t *batch,
-    ngx_http_agents_db_statement_t *statement, const PGresult *res)
+    ngx_http_agents_db_statement_t *statement, const PGresult *res, int row,
+    int rows, int column)
 {
-    int                         i, k, rows, columns;
+    int                         i, k, end, columns;
     char                       *text;
     size_t                      n, len, size;
     ngx_http_agents_db_cell_t  *cell;
 
-    rows = PQntuples(res);
     columns = PQnfields(res);
-    n = (size_t) rows * (size_t) columns;
+    end = row + rows;
+    n = (size_t) rows * (size_t) (columns - column);
 
     if (strncmp(PQcmdStatus((PGresult *) res), "SELECT", 6) != 0) {
         statement->changes = (int64_t) strtoll(
@@ -210,8 +205,8 @@ ngx_http_agents_db_pg_copy(ngx_http_agents_db_batch_t *batch,
 
     size = n * sizeof(ngx_http_agents_db_cell_t);
 
-    for (i = 0; i < rows; i++) {
-        for (k = 0; k < columns; k++) {
+    for (i = row; i < end; i++) {
+        for (k = column; k < columns; k++) {
             size += (size_t) PQgetlength(res, i, k) + 1;
         }
     }
@@ -224,12 +219,12 @@ ngx_http_agents_db_pg_copy(ngx_http_agents_db_batch_t *batch,
 
     statement->cells = cell;
     statement->rows = (size_t) rows;
-    statement->columns = (size_t) columns;
+    statement->columns = (size_t) (columns - column);
 
     text = (char *) &cell[n];
 
-    for (i = 0; i < rows; i++) {
-        for (k = 0; k < columns; k++, cell++) {
+    for (i = row; i < end; i++) {
+        for (k = column; k < columns; k++, cell++) {
 
             memset(cell, 0, sizeof(ngx_http_agents_db_cell_t));
 
@@ -335,14 +330,25 @@ ngx_http_agents_db_pg_failure(ngx_http_agents_db_pg_t *pg,
     }
 
     if (command->type == NGX_HTTP_AGENTS_DB_PG_PREPARE) {
-        command->slot->prepared = 0;
+        command->text->prepared = 0;
     }
 
     error = ngx_http_agents_db_pg_judge(sqlstate);
 
     group->failed = command->batch ? command->batch : group->first;
+    group->shared = (command->shared != 0);
     group->status = error->status;
     group->verdict = error->verdict;
+
+    if (group->shared && strcmp(sqlstate, "0A000") == 0) {
+
+        /* not every server that speaks this protocol knows such statements */
+
+        pg->unshared = 1;
+
+    } else if (error->verdict == NGX_HTTP_AGENTS_DB_PG_STALE) {
+        pg->stale = !pg->conf.no_prepare;
+    }
 
     snprintf(group->failed->error, sizeof(group->failed->error),
              "%s: %s (%s)",
@@ -415,14 +421,18 @@ ngx_http_agents_db_pg_group_done(ngx_http_agents_db_pg_t *pg,
     for (batch = group->first; batch; batch = next) {
         next = batch->next;
 
-        if (batch == group->failed) {
+        if (batch == group->failed && !group->shared) {
             ngx_http_agents_db_pg_group_failed(pg, group, batch);
             after = 1;
 
-        } else if (after) {
+        } else if (batch == group->failed || after) {
 
-            /* skipped because of the one before: again, but alone */
+            /*
+             * skipped because of the one before, or one of those that had a
+             * statement together: again, but alone
+             */
 
+            after = 1;
             ngx_http_agents_db_pg_again(pg, batch, group->since, 0);
 
         } else if (batch->failed) {
@@ -464,7 +474,6 @@ ngx_http_agents_db_pg_group_failed(ngx_http_agents_db_pg_t *pg,
     case NGX_HTTP_AGENTS_DB_PG_REPEAT:
 
         if (group->verdict == NGX_HTTP_AGENTS_DB_PG_STALE) {
-            pg->stale = !pg->conf.no_prepare;
             delay = 0;
         }
 

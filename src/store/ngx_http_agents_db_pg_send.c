@@ -15,26 +15,13 @@
 #include "ngx_http_agents_migrations.h"
 
 
-#define NGX_HTTP_AGENTS_DB_PG_INT8OID  20
-#define NGX_HTTP_AGENTS_DB_PG_TEXTOID  25
-
-
-/* A statement's parameters as libpq takes them. */
-typedef struct {
-    Oid          types[NGX_HTTP_AGENTS_DB_VALUES_MAX];
-    const char  *values[NGX_HTTP_AGENTS_DB_VALUES_MAX];
-    int          lengths[NGX_HTTP_AGENTS_DB_VALUES_MAX];
-    int          formats[NGX_HTTP_AGENTS_DB_VALUES_MAX];
-    char         ints[NGX_HTTP_AGENTS_DB_VALUES_MAX]
-                     [sizeof("-9223372036854775808")];
-} ngx_http_agents_db_pg_bind_t;
-
-
 static int ngx_http_agents_db_pg_send_question(ngx_http_agents_db_pg_t *pg,
     ngx_http_agents_db_pg_command_e type, const char *sql);
 static const char *ngx_http_agents_db_pg_validate_values(
     const ngx_http_agents_db_template_t *tmpl,
     const ngx_http_agents_db_statement_t *statement);
+static int ngx_http_agents_db_pg_send_batch(ngx_http_agents_db_pg_t *pg,
+    ngx_http_agents_db_pg_group_t *group, ngx_http_agents_db_batch_t *batch);
 static int ngx_http_agents_db_pg_send_statement(ngx_http_agents_db_pg_t *pg,
     ngx_http_agents_db_pg_group_t *group, ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_db_statement_t *statement);
@@ -48,8 +35,6 @@ static int ngx_http_agents_db_pg_send_sync(ngx_http_agents_db_pg_t *pg,
 static ngx_http_agents_db_pg_command_t *ngx_http_agents_db_pg_command(
     ngx_http_agents_db_pg_t *pg, ngx_http_agents_db_pg_command_e type,
     ngx_http_agents_db_pg_group_t *group);
-static ngx_http_agents_db_pg_slot_t *ngx_http_agents_db_pg_slot(
-    ngx_http_agents_db_pg_t *pg, const ngx_http_agents_db_query_t *query);
 static int ngx_http_agents_db_pg_slots_grow(ngx_http_agents_db_pg_t *pg);
 static size_t ngx_http_agents_db_pg_slots_find(
     ngx_http_agents_db_pg_slot_t **slots, size_t size,
@@ -140,8 +125,9 @@ int
 ngx_http_agents_db_pg_send_group(ngx_http_agents_db_pg_t *pg,
     ngx_http_agents_db_pg_group_t *group)
 {
-    ngx_http_agents_db_batch_t      *batch;
-    ngx_http_agents_db_statement_t  *statement;
+    int                          rc;
+    size_t                       n;
+    ngx_http_agents_db_batch_t  *batch;
 
     group->synced = 0;
     group->failed = NULL;
@@ -151,23 +137,50 @@ ngx_http_agents_db_pg_send_group(ngx_http_agents_db_pg_t *pg,
         return -1;
     }
 
-    for (batch = group->first; batch; batch = batch->next) {
+    for (batch = group->first; batch; /* void */ ) {
 
-        ngx_http_agents_db_batch_rewind(batch);
+        n = ngx_http_agents_db_pg_share_gather(pg, group, batch);
 
-        for (statement = batch->first; statement; statement = statement->next)
-        {
-            if (ngx_http_agents_db_pg_send_statement(pg, group, batch,
-                                                     statement)
-                != 0)
-            {
-                return -1;
-            }
+        rc = (n > 1) ? ngx_http_agents_db_pg_share_send(pg, group, batch, n)
+                     : 1;
+
+        if (rc == 1) {
+            n = 1;
+            rc = ngx_http_agents_db_pg_send_batch(pg, group, batch);
+        }
+
+        if (rc != 0) {
+            return -1;
+        }
+
+        while (n--) {
+            batch = batch->next;
         }
     }
 
     return ngx_http_agents_db_pg_send_sync(pg, NGX_HTTP_AGENTS_DB_PG_SYNC,
                                            group);
+}
+
+
+static int
+ngx_http_agents_db_pg_send_batch(ngx_http_agents_db_pg_t *pg,
+    ngx_http_agents_db_pg_group_t *group, ngx_http_agents_db_batch_t *batch)
+{
+    ngx_http_agents_db_statement_t  *statement;
+
+    ngx_http_agents_db_batch_rewind(batch);
+
+    for (statement = batch->first; statement; statement = statement->next) {
+
+        if (ngx_http_agents_db_pg_send_statement(pg, group, batch, statement)
+            != 0)
+        {
+            return -1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -225,56 +238,72 @@ ngx_http_agents_db_pg_send_statement(ngx_http_agents_db_pg_t *pg,
     ngx_http_agents_db_pg_group_t *group, ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_db_statement_t *statement)
 {
-    int                               n, rc;
-    const char                       *name;
     ngx_http_agents_db_pg_bind_t      bind;
     ngx_http_agents_db_pg_slot_t     *slot;
-    ngx_http_agents_db_pg_command_t  *command;
+    ngx_http_agents_db_pg_command_t   command;
 
     /* it is there since the batch was validated */
     slot = ngx_http_agents_db_pg_slot(pg, statement->query);
 
-    n = (int) slot->tmpl.n;
-    name = statement->query->name;
-
     ngx_http_agents_db_pg_bind(&bind, &slot->tmpl, statement);
 
-    if (!pg->conf.no_prepare && !slot->prepared) {
+    memset(&command, 0, sizeof(ngx_http_agents_db_pg_command_t));
 
-        command = ngx_http_agents_db_pg_command(pg,
-                                        NGX_HTTP_AGENTS_DB_PG_PREPARE, group);
-        if (command == NULL) {
+    command.group = group;
+    command.batch = batch;
+    command.statement = statement;
+    command.text = &slot->single;
+
+    return ngx_http_agents_db_pg_send_text(pg, &command, (int) slot->tmpl.n,
+                                           &bind);
+}
+
+
+int
+ngx_http_agents_db_pg_send_text(ngx_http_agents_db_pg_t *pg,
+    const ngx_http_agents_db_pg_command_t *command, int n,
+    const ngx_http_agents_db_pg_bind_t *bind)
+{
+    int                               rc;
+    ngx_http_agents_db_pg_text_t     *text;
+    ngx_http_agents_db_pg_command_t  *c;
+
+    text = command->text;
+
+    if (!pg->conf.no_prepare && !text->prepared) {
+
+        c = ngx_http_agents_db_pg_command(pg, NGX_HTTP_AGENTS_DB_PG_PREPARE,
+                                          NULL);
+        if (c == NULL) {
             return -1;
         }
 
-        command->batch = batch;
-        command->statement = statement;
-        command->slot = slot;
+        *c = *command;
+        c->type = NGX_HTTP_AGENTS_DB_PG_PREPARE;
 
-        if (!PQsendPrepare(pg->conn, name, slot->tmpl.sql, n, bind.types)) {
+        if (!PQsendPrepare(pg->conn, text->name, text->sql, n, bind->types)) {
             ngx_http_agents_db_pg_lost(pg, PQerrorMessage(pg->conn));
             return -1;
         }
 
-        slot->prepared = 1;
+        text->prepared = 1;
     }
 
-    command = ngx_http_agents_db_pg_command(pg, NGX_HTTP_AGENTS_DB_PG_QUERY,
-                                            group);
-    if (command == NULL) {
+    c = ngx_http_agents_db_pg_command(pg, NGX_HTTP_AGENTS_DB_PG_QUERY, NULL);
+    if (c == NULL) {
         return -1;
     }
 
-    command->batch = batch;
-    command->statement = statement;
+    *c = *command;
+    c->type = NGX_HTTP_AGENTS_DB_PG_QUERY;
 
     if (pg->conf.no_prepare) {
-        rc = PQsendQueryParams(pg->conn, slot->tmpl.sql, n, bind.types,
-                               bind.values, bind.lengths, bind.formats, 0);
+        rc = PQsendQueryParams(pg->conn, text->sql, n, bind->types,
+                               bind->values, bind->lengths, bind->formats, 0);
 
     } else {
-        rc = PQsendQueryPrepared(pg->conn, name, n, bind.values, bind.lengths,
-                                 bind.formats, 0);
+        rc = PQsendQueryPrepared(pg->conn, text->name, n, bind->values,
+                                 bind->lengths, bind->formats, 0);
     }
 
     if (!rc) {
@@ -332,6 +361,7 @@ static int
 ngx_http_agents_db_pg_send_deallocate(ngx_http_agents_db_pg_t *pg)
 {
     pg->stale = 0;
+    pg->unshared = 0;
 
     ngx_http_agents_db_pg_slots_forget(pg);
 
@@ -420,7 +450,7 @@ ngx_http_agents_db_pg_command(ngx_http_agents_db_pg_t *pg,
 }
 
 
-static ngx_http_agents_db_pg_slot_t *
+ngx_http_agents_db_pg_slot_t *
 ngx_http_agents_db_pg_slot(ngx_http_agents_db_pg_t *pg,
     const ngx_http_agents_db_query_t *query)
 {
@@ -453,6 +483,8 @@ ngx_http_agents_db_pg_slot(ngx_http_agents_db_pg_t *pg,
     }
 
     slot->query = query;
+    slot->single.name = query->name;
+    slot->single.sql = slot->tmpl.sql;
 
     pg->slots[i] = slot;
     pg->slots_n++;
@@ -521,7 +553,8 @@ ngx_http_agents_db_pg_slots_forget(ngx_http_agents_db_pg_t *pg)
 
     for (i = 0; i < pg->slots_size; i++) {
         if (pg->slots[i]) {
-            pg->slots[i]->prepared = 0;
+            pg->slots[i]->single.prepared = 0;
+            pg->slots[i]->shared.prepared = 0;
         }
     }
 }
@@ -535,6 +568,8 @@ ngx_http_agents_db_pg_slots_free(ngx_http_agents_db_pg_t *pg)
     for (i = 0; i < pg->slots_size; i++) {
         if (pg->slots[i]) {
             ngx_http_agents_db_template_free(&pg->slots[i]->tmpl);
+            free((char *) pg->slots[i]->shared.name);
+            free((char *) pg->slots[i]->shared.sql);
             free(pg->slots[i]);
         }
     }

@@ -58,23 +58,14 @@ static ngx_int_t
 ngx_http_agents_api_cancel_done(ngx_http_request_t *r,
     ngx_http_agents_db_batch_t *batch, void *data)
 {
-    ngx_int_t                    rc;
-    ngx_http_agents_db_status_e  status;
+    ngx_int_t  rc;
 
     ngx_http_agents_api_cancel_wake(batch, data);
 
-    status = ngx_http_agents_db_status(batch);
+    rc = ngx_http_agents_reply_missing(r, batch, NGX_HTTP_AGENTS_API_CANCEL_RUN,
+                                       "There is no such run.");
 
-    if (status != NGX_HTTP_AGENTS_DB_OK) {
-        rc = ngx_http_agents_reply_store(r, status);
-
-    } else if (ngx_http_agents_db_rows(batch, NGX_HTTP_AGENTS_API_CANCEL_RUN)
-               == 0)
-    {
-        rc = ngx_http_agents_reply_status(r, NGX_HTTP_NOT_FOUND,
-                                          "There is no such run.");
-
-    } else {
+    if (rc == NGX_DECLINED) {
         rc = ngx_http_agents_api_cancel_reply(r, batch);
     }
 

@@ -286,19 +286,12 @@ static ngx_int_t
 ngx_http_agents_api_conversations_found(ngx_http_request_t *r,
     ngx_http_agents_db_batch_t *batch, void *data)
 {
-    ngx_int_t                    rc;
-    ngx_http_agents_db_status_e  status;
+    ngx_int_t  rc;
 
-    status = ngx_http_agents_db_status(batch);
+    rc = ngx_http_agents_reply_missing(r, batch, 0,
+                                       "There is no such conversation.");
 
-    if (status != NGX_HTTP_AGENTS_DB_OK) {
-        rc = ngx_http_agents_reply_store(r, status);
-
-    } else if (ngx_http_agents_db_rows(batch, 0) == 0) {
-        rc = ngx_http_agents_reply_status(r, NGX_HTTP_NOT_FOUND,
-                                          "There is no such conversation.");
-
-    } else {
+    if (rc == NGX_DECLINED) {
         rc = ngx_http_agents_api_conversations_reply(r, NGX_HTTP_OK, batch);
     }
 

@@ -174,20 +174,13 @@ ngx_http_agents_api_messages_first(ngx_http_request_t *r,
 {
     ngx_http_agents_api_messages_t *m = data;
 
-    ngx_int_t                        rc;
-    ngx_http_agents_db_status_e      status;
-    ngx_http_agents_conversation_t   conversation;
+    ngx_int_t                       rc;
+    ngx_http_agents_conversation_t  conversation;
 
-    status = ngx_http_agents_db_status(batch);
+    rc = ngx_http_agents_reply_missing(r, batch, 0,
+                                       "There is no such conversation.");
 
-    if (status != NGX_HTTP_AGENTS_DB_OK) {
-        rc = ngx_http_agents_reply_store(r, status);
-
-    } else if (ngx_http_agents_db_rows(batch, 0) == 0) {
-        rc = ngx_http_agents_reply_status(r, NGX_HTTP_NOT_FOUND,
-                                          "There is no such conversation.");
-
-    } else {
+    if (rc == NGX_DECLINED) {
         ngx_http_agents_conversations_read(batch, 0, 0, &conversation);
         ngx_http_agents_variables_conversation(r, &conversation.id);
 

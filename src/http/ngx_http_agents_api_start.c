@@ -518,30 +518,23 @@ ngx_http_agents_api_start_replay_done(ngx_http_request_t *r,
     ngx_http_agents_db_batch_t *batch, void *data)
 {
     ngx_int_t                     rc;
-    ngx_http_agents_db_status_e   status;
     ngx_http_agents_run_record_t  run;
 
-    status = ngx_http_agents_db_status(batch);
+    /* its conversation may have been removed meanwhile */
 
-    if (status != NGX_HTTP_AGENTS_DB_OK) {
-        rc = ngx_http_agents_reply_store(r, status);
+    rc = ngx_http_agents_reply_missing(r, batch, 0,
+                                       "There is no such conversation.");
 
-    } else if (ngx_http_agents_db_rows(batch, 0) == 0) {
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_agents_reply_header(r, "Idempotency-Replayed", "true",
+                                          sizeof("true") - 1);
+        if (rc != NGX_OK) {
+            rc = NGX_HTTP_SERVICE_UNAVAILABLE;
 
-        /* its conversation was removed meanwhile */
-
-        rc = ngx_http_agents_reply_status(r, NGX_HTTP_NOT_FOUND,
-                                          "There is no such conversation.");
-
-    } else if (ngx_http_agents_reply_header(r, "Idempotency-Replayed", "true",
-                                            sizeof("true") - 1)
-               != NGX_OK)
-    {
-        rc = NGX_HTTP_SERVICE_UNAVAILABLE;
-
-    } else {
-        ngx_http_agents_runs_read(batch, 0, 0, &run);
-        rc = ngx_http_agents_api_start_accept(r, &run, batch);
+        } else {
+            ngx_http_agents_runs_read(batch, 0, 0, &run);
+            rc = ngx_http_agents_api_start_accept(r, &run, batch);
+        }
     }
 
     ngx_http_agents_db_batch_free(batch);

@@ -128,20 +128,12 @@ ngx_http_agents_page_first(ngx_http_request_t *r,
 {
     ngx_http_agents_page_t *page = data;
 
-    int64_t                      total;
-    ngx_int_t                    rc;
-    ngx_http_agents_db_status_e  status;
+    int64_t    total;
+    ngx_int_t  rc;
 
-    status = ngx_http_agents_db_status(batch);
+    rc = ngx_http_agents_reply_missing(r, batch, 0, page->type->missing);
 
-    if (status != NGX_HTTP_AGENTS_DB_OK) {
-        rc = ngx_http_agents_reply_store(r, status);
-
-    } else if (ngx_http_agents_db_rows(batch, 0) == 0) {
-        rc = ngx_http_agents_reply_status(r, NGX_HTTP_NOT_FOUND,
-                                          page->type->missing);
-
-    } else {
+    if (rc == NGX_DECLINED) {
         total = ngx_http_agents_db_get_int(batch, 0, 0, 0);
 
         page->expected = ngx_max(total - page->slice.offset, 0);

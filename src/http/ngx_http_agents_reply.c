@@ -306,6 +306,27 @@ ngx_http_agents_reply_store(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_agents_reply_missing(ngx_http_request_t *r,
+    const ngx_http_agents_db_batch_t *batch, size_t statement,
+    const char *missing)
+{
+    ngx_http_agents_db_status_e  status;
+
+    status = ngx_http_agents_db_status(batch);
+
+    if (status != NGX_HTTP_AGENTS_DB_OK) {
+        return ngx_http_agents_reply_store(r, status);
+    }
+
+    if (ngx_http_agents_db_rows(batch, statement) == 0) {
+        return ngx_http_agents_reply_status(r, NGX_HTTP_NOT_FOUND, missing);
+    }
+
+    return NGX_DECLINED;
+}
+
+
 static ngx_int_t
 ngx_http_agents_reply_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_http_agents_buf_t *buf)

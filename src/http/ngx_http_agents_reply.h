@@ -103,6 +103,15 @@ ngx_int_t ngx_http_agents_reply_overloaded(ngx_http_request_t *r,
 ngx_int_t ngx_http_agents_reply_store(ngx_http_request_t *r,
     ngx_http_agents_db_status_e status);
 
+/*
+ * For a batch that looked for something: NGX_DECLINED where this statement has
+ * a row of it; else the request has its answer, 404 with "missing" as detail
+ * where there is none.
+ */
+ngx_int_t ngx_http_agents_reply_missing(ngx_http_request_t *r,
+    const ngx_http_agents_db_batch_t *batch, size_t statement,
+    const char *missing);
+
 /* The JSON of a problem alone: what "refuse" sends. */
 void ngx_http_agents_reply_problem(ngx_http_request_t *r,
     ngx_http_agents_buf_t *buf,

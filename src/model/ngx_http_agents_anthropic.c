@@ -24,7 +24,8 @@ static void ngx_http_agents_anthropic_result(ngx_http_agents_buf_t *buf,
 static void ngx_http_agents_anthropic_tools(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_anthropic_tool(ngx_http_agents_buf_t *buf,
-    const char *name, const json_t *description, const json_t *schema);
+    const ngx_http_agents_plan_t *plan, const char *name,
+    const json_t *description, const json_t *schema);
 static void ngx_http_agents_anthropic_tool_choice(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
 static int ngx_http_agents_anthropic_few(const json_t *value);
@@ -102,7 +103,6 @@ void
 ngx_http_agents_anthropic_body(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan, const char *model)
 {
-    json_t                          *temperature;
     const ngx_http_agents_prompt_t  *prompt;
 
     prompt = plan->prompt;
@@ -115,11 +115,7 @@ ngx_http_agents_anthropic_body(ngx_http_agents_buf_t *buf,
 
     ngx_http_agents_json_member_integer(buf, "max_tokens", prompt->max_tokens);
 
-    if (!(prompt->lacks & NGX_HTTP_AGENTS_NO_TEMPERATURE)) {
-        temperature = json_real(prompt->temperature);
-        ngx_http_agents_plan_put_json(buf, "temperature", temperature);
-        json_decref(temperature);
-    }
+    ngx_http_agents_plan_temperature(buf, prompt);
 
     ngx_http_agents_anthropic_tools(buf, plan);
     ngx_http_agents_anthropic_system(buf, plan);
@@ -250,9 +246,7 @@ static void
 ngx_http_agents_anthropic_tools(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan)
 {
-    int      none;
-    size_t   i;
-    json_t  *tool, *description;
+    int  none;
 
     none = (plan->ntools == 0 && !plan->answer);
 
@@ -268,22 +262,7 @@ ngx_http_agents_anthropic_tools(ngx_http_agents_buf_t *buf,
         return;
     }
 
-    json_array_foreach(plan->prompt->tools, i, tool) {
-        if (ngx_http_agents_plan_offers(plan, tool)) {
-            ngx_http_agents_anthropic_tool(buf, plan->names.list[i].portable,
-                                        json_object_get(tool, "description"),
-                                        json_object_get(tool, "input_schema"));
-        }
-    }
-
-    if (plan->answer) {
-        description = json_string(ngx_http_agents_plan_answer_description);
-
-        ngx_http_agents_anthropic_tool(buf, NGX_HTTP_AGENTS_PLAN_ANSWER,
-                                       description, plan->prompt->format);
-        json_decref(description);
-    }
-
+    ngx_http_agents_plan_tools(buf, plan, ngx_http_agents_anthropic_tool);
     ngx_http_agents_buf_addc(buf, ']');
 
     ngx_http_agents_anthropic_tool_choice(buf, plan);
@@ -291,7 +270,8 @@ ngx_http_agents_anthropic_tools(ngx_http_agents_buf_t *buf,
 
 
 static void
-ngx_http_agents_anthropic_tool(ngx_http_agents_buf_t *buf, const char *name,
+ngx_http_agents_anthropic_tool(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan, const char *name,
     const json_t *description, const json_t *schema)
 {
     ngx_http_agents_plan_separate(buf);

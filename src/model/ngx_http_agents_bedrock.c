@@ -34,7 +34,8 @@ static void ngx_http_agents_bedrock_inference(ngx_http_agents_buf_t *buf,
 static void ngx_http_agents_bedrock_tools(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_bedrock_tool(ngx_http_agents_buf_t *buf,
-    const char *name, const json_t *description, const json_t *schema);
+    const ngx_http_agents_plan_t *plan, const char *name,
+    const json_t *description, const json_t *schema);
 static void ngx_http_agents_bedrock_tool_choice(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_bedrock_format(ngx_http_agents_buf_t *buf,
@@ -249,17 +250,11 @@ static void
 ngx_http_agents_bedrock_inference(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_prompt_t *prompt)
 {
-    json_t  *temperature;
-
     ngx_http_agents_json_key(buf, "inferenceConfig");
     ngx_http_agents_json_begin(buf);
     ngx_http_agents_json_member_integer(buf, "maxTokens", prompt->max_tokens);
 
-    if (!(prompt->lacks & NGX_HTTP_AGENTS_NO_TEMPERATURE)) {
-        temperature = json_real(prompt->temperature);
-        ngx_http_agents_plan_put_json(buf, "temperature", temperature);
-        json_decref(temperature);
-    }
+    ngx_http_agents_plan_temperature(buf, prompt);
 
     ngx_http_agents_json_end(buf);
 }
@@ -269,9 +264,7 @@ static void
 ngx_http_agents_bedrock_tools(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan)
 {
-    int      none;
-    size_t   i;
-    json_t  *tool, *description;
+    int  none;
 
     none = (plan->ntools == 0 && !plan->answer);
 
@@ -284,21 +277,7 @@ ngx_http_agents_bedrock_tools(ngx_http_agents_buf_t *buf,
     ngx_http_agents_json_key(buf, "tools");
     ngx_http_agents_buf_addc(buf, '[');
 
-    json_array_foreach(plan->prompt->tools, i, tool) {
-        if (ngx_http_agents_plan_offers(plan, tool)) {
-            ngx_http_agents_bedrock_tool(buf, plan->names.list[i].portable,
-                                        json_object_get(tool, "description"),
-                                        json_object_get(tool, "input_schema"));
-        }
-    }
-
-    if (plan->answer) {
-        description = json_string(ngx_http_agents_plan_answer_description);
-
-        ngx_http_agents_bedrock_tool(buf, NGX_HTTP_AGENTS_PLAN_ANSWER,
-                                     description, plan->prompt->format);
-        json_decref(description);
-    }
+    ngx_http_agents_plan_tools(buf, plan, ngx_http_agents_bedrock_tool);
 
     if (none) {
         ngx_http_agents_buf_adds(buf, NGX_HTTP_AGENTS_BEDROCK_NO_TOOL);
@@ -312,7 +291,8 @@ ngx_http_agents_bedrock_tools(ngx_http_agents_buf_t *buf,
 
 
 static void
-ngx_http_agents_bedrock_tool(ngx_http_agents_buf_t *buf, const char *name,
+ngx_http_agents_bedrock_tool(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan, const char *name,
     const json_t *description, const json_t *schema)
 {
     ngx_http_agents_plan_separate(buf);

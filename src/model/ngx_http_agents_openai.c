@@ -101,7 +101,6 @@ static void
 ngx_http_agents_openai_body(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan)
 {
-    json_t                          *temperature;
     const char                      *field;
     const ngx_http_agents_prompt_t  *prompt;
 
@@ -120,11 +119,7 @@ ngx_http_agents_openai_body(ngx_http_agents_buf_t *buf,
 
     ngx_http_agents_json_member_integer(buf, field, prompt->max_tokens);
 
-    if (!(prompt->lacks & NGX_HTTP_AGENTS_NO_TEMPERATURE)) {
-        temperature = json_real(prompt->temperature);
-        ngx_http_agents_plan_put_json(buf, "temperature", temperature);
-        json_decref(temperature);
-    }
+    ngx_http_agents_plan_temperature(buf, prompt);
 
     if (plan->ntools != 0 || plan->answer) {
         ngx_http_agents_openai_tools(buf, plan);
@@ -347,30 +342,9 @@ static void
 ngx_http_agents_openai_tools(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan)
 {
-    size_t   i;
-    json_t  *tool, *description;
-
     ngx_http_agents_json_key(buf, "tools");
     ngx_http_agents_buf_addc(buf, '[');
-
-    json_array_foreach(plan->prompt->tools, i, tool) {
-
-        if (ngx_http_agents_plan_offers(plan, tool)) {
-            ngx_http_agents_openai_tool(buf, plan,
-                                        plan->names.list[i].portable,
-                                        json_object_get(tool, "description"),
-                                        json_object_get(tool, "input_schema"));
-        }
-    }
-
-    if (plan->answer) {
-        description = json_string(ngx_http_agents_plan_answer_description);
-
-        ngx_http_agents_openai_tool(buf, plan, NGX_HTTP_AGENTS_PLAN_ANSWER,
-                                    description, plan->prompt->format);
-        json_decref(description);
-    }
-
+    ngx_http_agents_plan_tools(buf, plan, ngx_http_agents_openai_tool);
     ngx_http_agents_buf_addc(buf, ']');
 }
 

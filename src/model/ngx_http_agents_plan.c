@@ -4,13 +4,15 @@
 #include "ngx_http_agents_plan.h"
 
 
+static int ngx_http_agents_plan_offers(const ngx_http_agents_plan_t *plan,
+    const json_t *tool);
 static void ngx_http_agents_plan_instruct_choice(
     const ngx_http_agents_plan_t *plan, ngx_http_agents_buf_t *text);
 static void ngx_http_agents_plan_instruct_format(
     const ngx_http_agents_plan_t *plan, ngx_http_agents_buf_t *text);
 
 
-const char  ngx_http_agents_plan_answer_description[] =
+static const char  ngx_http_agents_plan_answer_description[] =
     "Gives the final answer. Call it once no further information is needed; "
     "its arguments are the answer.";
 
@@ -81,7 +83,7 @@ ngx_http_agents_plan_free(ngx_http_agents_plan_t *plan)
 }
 
 
-int
+static int
 ngx_http_agents_plan_offers(const ngx_http_agents_plan_t *plan,
     const json_t *tool)
 {
@@ -94,6 +96,45 @@ ngx_http_agents_plan_offers(const ngx_http_agents_plan_t *plan,
     }
 
     return !plan->only || strcmp(name, plan->prompt->choice_name) == 0;
+}
+
+
+void
+ngx_http_agents_plan_temperature(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_prompt_t *prompt)
+{
+    json_t  *temperature;
+
+    if (!(prompt->lacks & NGX_HTTP_AGENTS_NO_TEMPERATURE)) {
+        temperature = json_real(prompt->temperature);
+        ngx_http_agents_plan_put_json(buf, "temperature", temperature);
+        json_decref(temperature);
+    }
+}
+
+
+void
+ngx_http_agents_plan_tools(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan, ngx_http_agents_plan_tool_pt put)
+{
+    size_t   i;
+    json_t  *tool, *description;
+
+    json_array_foreach(plan->prompt->tools, i, tool) {
+        if (ngx_http_agents_plan_offers(plan, tool)) {
+            put(buf, plan, plan->names.list[i].portable,
+                json_object_get(tool, "description"),
+                json_object_get(tool, "input_schema"));
+        }
+    }
+
+    if (plan->answer) {
+        description = json_string(ngx_http_agents_plan_answer_description);
+
+        put(buf, plan, NGX_HTTP_AGENTS_PLAN_ANSWER, description,
+            plan->prompt->format);
+        json_decref(description);
+    }
 }
 
 

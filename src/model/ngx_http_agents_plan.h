@@ -45,10 +45,6 @@ int ngx_http_agents_plan_init(ngx_http_agents_plan_t *plan,
     const ngx_http_agents_format_rules_t *rules, int loose);
 void ngx_http_agents_plan_free(ngx_http_agents_plan_t *plan);
 
-/* Whether a tool of the prompt is offered. */
-int ngx_http_agents_plan_offers(const ngx_http_agents_plan_t *plan,
-    const json_t *tool);
-
 /* Whether the history has calls, which some take with tools alone. */
 int ngx_http_agents_plan_has_calls(const ngx_http_agents_plan_t *plan);
 
@@ -61,8 +57,19 @@ ngx_http_agents_choice_e ngx_http_agents_plan_choice(
 void ngx_http_agents_plan_system(const ngx_http_agents_plan_t *plan,
     ngx_http_agents_buf_t *text);
 
-/* What the answer tool is said to be for. */
-extern const char  ngx_http_agents_plan_answer_description[];
+/* The member "temperature", where the model takes one. */
+void ngx_http_agents_plan_temperature(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_prompt_t *prompt);
+
+/*
+ * The tools that are offered, the answer tool last: "put" writes one of them
+ * into an array, under its portable name.  "description" may be none.
+ */
+typedef void (*ngx_http_agents_plan_tool_pt)(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan, const char *name,
+    const json_t *description, const json_t *schema);
+void ngx_http_agents_plan_tools(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan, ngx_http_agents_plan_tool_pt put);
 
 
 /* Blocks and JSON */

@@ -327,9 +327,7 @@ agentsctl_runs_head(ngx_http_agents_buf_t *buf,
     ngx_http_agents_json_member_text(buf, "status", &run->status);
     ngx_http_agents_json_member_text(buf, "owner", &run->owner);
     ngx_http_agents_json_member_integer(buf, "takeovers", run->takeovers);
-    ngx_http_agents_json_member_raw(buf, "cancel",
-                                    run->cancel ? "true" : "false",
-                                    run->cancel ? 4 : 5);
+    ngx_http_agents_json_member_bool(buf, "cancel", run->cancel);
     ngx_http_agents_json_member_time(buf, "created_at", run->created_at);
     ngx_http_agents_json_member_time(buf, "finished_at", run->finished_at);
     ngx_http_agents_json_member_integer(buf, "iterations_used",

@@ -134,6 +134,8 @@ void ngx_http_agents_json_member_text(ngx_http_agents_buf_t *buf,
     const char *key, const ngx_http_agents_text_t *text);
 void ngx_http_agents_json_member_integer(ngx_http_agents_buf_t *buf,
     const char *key, int64_t value);
+void ngx_http_agents_json_member_bool(ngx_http_agents_buf_t *buf,
+    const char *key, int value);
 void ngx_http_agents_json_member_raw(ngx_http_agents_buf_t *buf,
     const char *key, const char *json, size_t len);
 void ngx_http_agents_json_member_json(ngx_http_agents_buf_t *buf,

@@ -435,6 +435,15 @@ ngx_http_agents_json_member_integer(ngx_http_agents_buf_t *buf,
 
 
 void
+ngx_http_agents_json_member_bool(ngx_http_agents_buf_t *buf, const char *key,
+    int value)
+{
+    ngx_http_agents_json_key(buf, key);
+    ngx_http_agents_buf_adds(buf, value ? "true" : "false");
+}
+
+
+void
 ngx_http_agents_json_member_raw(ngx_http_agents_buf_t *buf, const char *key,
     const char *json, size_t len)
 {

@@ -134,7 +134,7 @@ ngx_http_agents_anthropic_body(ngx_http_agents_buf_t *buf,
     }
 
     if (!(prompt->lacks & NGX_HTTP_AGENTS_NO_STREAM)) {
-        ngx_http_agents_json_member_raw(buf, "stream", "true", 4);
+        ngx_http_agents_json_member_bool(buf, "stream", 1);
     }
 
     ngx_http_agents_json_end(buf);
@@ -235,7 +235,7 @@ ngx_http_agents_anthropic_result(ngx_http_agents_buf_t *buf,
     ngx_http_agents_plan_put_text(buf, "content", &text);
 
     if (ngx_http_agents_json_true(block, "is_error")) {
-        ngx_http_agents_json_member_raw(buf, "is_error", "true", 4);
+        ngx_http_agents_json_member_bool(buf, "is_error", 1);
     }
 
     ngx_http_agents_buf_free(&text);

@@ -131,7 +131,7 @@ ngx_http_agents_openai_body(ngx_http_agents_buf_t *buf,
     }
 
     if (!(prompt->lacks & NGX_HTTP_AGENTS_NO_STREAM)) {
-        ngx_http_agents_json_member_raw(buf, "stream", "true", 4);
+        ngx_http_agents_json_member_bool(buf, "stream", 1);
         ngx_http_agents_json_member_raw(buf, "stream_options",
                                         "{\"include_usage\":true}", 22);
     }
@@ -371,7 +371,7 @@ ngx_http_agents_openai_tool(ngx_http_agents_buf_t *buf,
     ngx_http_agents_json_put(buf, schema);
 
     if (!(plan->prompt->lacks & NGX_HTTP_AGENTS_NO_STRICT_TOOLS)) {
-        ngx_http_agents_json_member_raw(buf, "strict", "false", 5);
+        ngx_http_agents_json_member_bool(buf, "strict", 0);
     }
 
     ngx_http_agents_json_end(buf);
@@ -419,14 +419,7 @@ ngx_http_agents_openai_response_format(ngx_http_agents_buf_t *buf,
     ngx_http_agents_json_key(buf, "json_schema");
     ngx_http_agents_json_begin(buf);
     ngx_http_agents_json_member_cstring(buf, "name", "answer");
-
-    if (plan->strict) {
-        ngx_http_agents_json_member_raw(buf, "strict", "true", 4);
-
-    } else {
-        ngx_http_agents_json_member_raw(buf, "strict", "false", 5);
-    }
-
+    ngx_http_agents_json_member_bool(buf, "strict", plan->strict);
     ngx_http_agents_plan_put_json(buf, "schema", plan->format);
 
     ngx_http_agents_json_end(buf);

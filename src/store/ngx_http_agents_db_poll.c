@@ -52,7 +52,7 @@ static int ngx_http_agents_db_poll_step(ngx_http_agents_db_pg_t *pg,
     int64_t timeout);
 static PGconn *ngx_http_agents_db_poll_connect(
     ngx_http_agents_db_poll_t *store, char *err, size_t errlen);
-static int ngx_http_agents_db_poll_exec_on(PGconn *conn, const char *sql,
+static int ngx_http_agents_db_poll_exec(PGconn *conn, const char *sql,
     char *err, size_t errlen);
 static int ngx_http_agents_db_poll_version(PGconn *conn, int64_t *version,
     char *err, size_t errlen);
@@ -154,13 +154,6 @@ ngx_http_agents_db_poll_open_pg(ngx_http_agents_db_poll_t *store,
     }
 
     return 0;
-}
-
-
-int
-ngx_http_agents_db_poll_is_postgres(const ngx_http_agents_db_t *db)
-{
-    return ((const ngx_http_agents_db_poll_t *) db)->conninfo != NULL;
 }
 
 
@@ -381,34 +374,6 @@ ngx_http_agents_db_poll_step(ngx_http_agents_db_pg_t *pg, int64_t timeout)
 
 
 int
-ngx_http_agents_db_poll_exec(ngx_http_agents_db_t *db, const char *sql,
-    char *err, size_t errlen)
-{
-    int                         rc;
-    PGconn                     *conn;
-    ngx_http_agents_db_poll_t  *store;
-
-    store = (ngx_http_agents_db_poll_t *) db;
-
-    if (store->conninfo == NULL) {
-        snprintf(err, errlen, "this is for PostgreSQL only");
-        return -1;
-    }
-
-    conn = ngx_http_agents_db_poll_connect(store, err, errlen);
-    if (conn == NULL) {
-        return -1;
-    }
-
-    rc = ngx_http_agents_db_poll_exec_on(conn, sql, err, errlen);
-
-    PQfinish(conn);
-
-    return rc;
-}
-
-
-int
 ngx_http_agents_db_poll_migrate(ngx_http_agents_db_t *db, int64_t *from,
     int64_t *to, char *err, size_t errlen)
 {
@@ -433,7 +398,7 @@ ngx_http_agents_db_poll_migrate(ngx_http_agents_db_t *db, int64_t *from,
         return -1;
     }
 
-    rc = ngx_http_agents_db_poll_exec_on(conn, "BEGIN; SELECT "
+    rc = ngx_http_agents_db_poll_exec(conn, "BEGIN; SELECT "
                   "pg_advisory_xact_lock(" NGX_HTTP_AGENTS_DB_POLL_LOCK ")",
                   err, errlen);
 
@@ -447,11 +412,11 @@ ngx_http_agents_db_poll_migrate(ngx_http_agents_db_t *db, int64_t *from,
         text = ngx_http_agents_migrations_next(NGX_HTTP_AGENTS_DB_POSTGRES,
                                                *to);
         if (text == NULL) {
-            rc = ngx_http_agents_db_poll_exec_on(conn, "COMMIT", err, errlen);
+            rc = ngx_http_agents_db_poll_exec(conn, "COMMIT", err, errlen);
             break;
         }
 
-        rc = ngx_http_agents_db_poll_exec_on(conn, text, err, errlen);
+        rc = ngx_http_agents_db_poll_exec(conn, text, err, errlen);
         (*to)++;
     }
 
@@ -500,7 +465,7 @@ ngx_http_agents_db_poll_connect(ngx_http_agents_db_poll_t *store, char *err,
 
 
 static int
-ngx_http_agents_db_poll_exec_on(PGconn *conn, const char *sql, char *err,
+ngx_http_agents_db_poll_exec(PGconn *conn, const char *sql, char *err,
     size_t errlen)
 {
     int              rc;

@@ -26,9 +26,6 @@
 ngx_http_agents_db_t *ngx_http_agents_db_poll_open(const char *spec,
     char *err, size_t errlen);
 
-/* Which engine is behind it. */
-int ngx_http_agents_db_poll_is_postgres(const ngx_http_agents_db_t *db);
-
 /*
  * Runs the batch and calls its "done", if it has one (it may free the batch).
  * 0 if the batch's status is DB_OK.  The store's "submit" does the same.
@@ -36,13 +33,6 @@ int ngx_http_agents_db_poll_is_postgres(const ngx_http_agents_db_t *db);
  */
 int ngx_http_agents_db_poll_run(ngx_http_agents_db_t *db,
     ngx_http_agents_db_batch_t *batch);
-
-/*
- * PostgreSQL only.  Runs a text of several statements as it stands, outside
- * of the batches, on a connection made for it.  0 or -1, with "err" filled.
- */
-int ngx_http_agents_db_poll_exec(ngx_http_agents_db_t *db, const char *sql,
-    char *err, size_t errlen);
 
 /*
  * Brings the schema to NGX_HTTP_AGENTS_MIGRATIONS_N: PostgreSQL under an

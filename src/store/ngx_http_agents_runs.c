@@ -457,14 +457,6 @@ ngx_http_agents_runs_read_age(const ngx_http_agents_db_batch_t *batch,
 
 
 size_t
-ngx_http_agents_runs_live(const ngx_http_agents_db_batch_t *batch,
-    size_t statement)
-{
-    return ngx_http_agents_runs_live_from(batch, statement, 0);
-}
-
-
-size_t
 ngx_http_agents_runs_live_from(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row)
 {

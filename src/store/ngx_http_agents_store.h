@@ -205,7 +205,7 @@ void ngx_http_agents_runs_by_operation(ngx_http_agents_db_batch_t *batch,
 /*
  * One SELECT, so consistent: no row, or the run, to be read from row 0, with
  * the parts of its journal that show in the live view (none once it is
- * terminal): "live" says how many, read_live gives the i-th.
+ * terminal): live_from says how many, read_live gives the i-th.
  */
 void ngx_http_agents_runs_get(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id);
@@ -215,8 +215,6 @@ void ngx_http_agents_runs_read(const ngx_http_agents_db_batch_t *batch,
 /* SELECT: the run alone, or no row. */
 void ngx_http_agents_runs_row(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner, const char *id);
-size_t ngx_http_agents_runs_live(const ngx_http_agents_db_batch_t *batch,
-    size_t statement);
 size_t ngx_http_agents_runs_live_from(const ngx_http_agents_db_batch_t *batch,
     size_t statement, size_t row);
 void ngx_http_agents_runs_read_live(const ngx_http_agents_db_batch_t *batch,

@@ -653,14 +653,6 @@ test_poll(void)
         return;
     }
 
-    unit(ngx_http_agents_db_poll_is_postgres(db), "it is PostgreSQL");
-
-    unit(ngx_http_agents_db_poll_exec(db, "CREATE TABLE u (id bigint); "
-             "INSERT INTO u VALUES (1); SELECT 1", err, sizeof(err))
-         == 0, "a text of several statements");
-    unit(ngx_http_agents_db_poll_exec(db, "SELEC", err, sizeof(err)) == -1,
-         "a wrong one: %s", err);
-
     batch = batch_of(NGX_HTTP_AGENTS_DB_READ, &q_pid);
     unit(ngx_http_agents_db_poll_run(db, batch) == 0, "runs a batch");
     pid = ngx_http_agents_db_get_int(batch, 0, 0, 0);

@@ -331,7 +331,7 @@ test_live(uuid_t conv, uuid_t id, ngx_http_agents_run_key_t *k)
     begin(READ);
     ngx_http_agents_runs_get(b, &alice, id);
     ngx_http_agents_runs_get(b, &bob, id);
-    unit(end() == 0 && ngx_http_agents_runs_live(b, 0) == 3
+    unit(end() == 0 && ngx_http_agents_runs_live_from(b, 0, 0) == 3
          && ngx_http_agents_db_rows(b, 1) == 0, "the run and three parts");
     ngx_http_agents_runs_read(b, 0, 0, &r);
     unit(strcmp(r.status.data, "running") == 0 && r.rev == 4

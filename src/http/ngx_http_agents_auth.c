@@ -39,6 +39,7 @@ struct ngx_http_agents_token_cache_s {
 static ngx_int_t ngx_http_agents_auth_values(ngx_conf_t *cf,
     ngx_http_agents_loc_conf_t *alcf);
 static void ngx_http_agents_auth_cache_cleanup(void *data);
+static ngx_int_t ngx_http_agents_auth_refuse(ngx_http_request_t *r);
 static ngx_int_t ngx_http_agents_auth_token(ngx_http_request_t *r,
     ngx_http_agents_ctx_t *ctx, ngx_http_agents_loc_conf_t *alcf);
 static ngx_int_t ngx_http_agents_auth_bearer(ngx_http_request_t *r,
@@ -549,7 +550,9 @@ ngx_http_agents_auth_invalid(ngx_http_request_t *r, const char *detail)
 }
 
 
-ngx_int_t
+/* 401: there was no token. */
+
+static ngx_int_t
 ngx_http_agents_auth_refuse(ngx_http_request_t *r)
 {
     ngx_http_agents_reply_refusal_t  refusal;

@@ -58,10 +58,9 @@ ngx_int_t ngx_http_agents_auth_forbid(ngx_http_request_t *r,
 ngx_int_t ngx_http_agents_auth_accept(ngx_http_request_t *r,
     const char *sha256, const ngx_http_agents_auth_identity_t *identity);
 
-/* 401: a token was sent, and is not good (detail may be NULL); no one was. */
+/* 401: a token was sent, and is not good (detail may be NULL). */
 ngx_int_t ngx_http_agents_auth_invalid(ngx_http_request_t *r,
     const char *detail);
-ngx_int_t ngx_http_agents_auth_refuse(ngx_http_request_t *r);
 
 /* The time of this turn of the event loop, in milliseconds since 1970. */
 int64_t ngx_http_agents_auth_now(void);

@@ -20,6 +20,7 @@ typedef struct {
 } ngx_http_agents_metrics_page_gauge_t;
 
 
+static ngx_int_t ngx_http_agents_metrics_page_handler(ngx_http_request_t *r);
 static void ngx_http_agents_metrics_page_build(ngx_http_agents_buf_t *buf);
 static void ngx_http_agents_metrics_page_gauges(ngx_http_agents_buf_t *buf,
     ngx_http_agents_worker_t *worker);
@@ -73,7 +74,7 @@ ngx_http_agents_metrics_page(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 /* Without an agents_api there is nothing to count, but for the build. */
 
-ngx_int_t
+static ngx_int_t
 ngx_http_agents_metrics_page_handler(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;

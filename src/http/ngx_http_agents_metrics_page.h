@@ -18,8 +18,6 @@
 char *ngx_http_agents_metrics_page(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-ngx_int_t ngx_http_agents_metrics_page_handler(ngx_http_request_t *r);
-
 /* In the log phase: counts a request of an agents_api. */
 ngx_int_t ngx_http_agents_metrics_page_log_handler(ngx_http_request_t *r);
 

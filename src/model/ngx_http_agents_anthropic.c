@@ -15,6 +15,8 @@
     "\"properties\":{}}}],\"tool_choice\":{\"type\":\"none\"}"
 
 
+static void ngx_http_agents_anthropic_body(ngx_http_agents_buf_t *buf,
+    const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_anthropic_system(ngx_http_agents_buf_t *buf,
     const ngx_http_agents_plan_t *plan);
 static void ngx_http_agents_anthropic_block(ngx_http_agents_buf_t *buf,
@@ -86,7 +88,7 @@ ngx_http_agents_anthropic_encode(const ngx_http_agents_prompt_t *prompt,
     rc = ngx_http_agents_plan_init(&plan, prompt,
                                    &ngx_http_agents_anthropic_rules, 0);
     if (rc == 0) {
-        ngx_http_agents_anthropic_body(&buf, &plan, prompt->model);
+        ngx_http_agents_anthropic_body(&buf, &plan);
 
         rc = ngx_http_agents_plan_request(request, "/v1/messages", headers,
                                           &buf);
@@ -99,20 +101,16 @@ ngx_http_agents_anthropic_encode(const ngx_http_agents_prompt_t *prompt,
 }
 
 
-void
+static void
 ngx_http_agents_anthropic_body(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_plan_t *plan, const char *model)
+    const ngx_http_agents_plan_t *plan)
 {
     const ngx_http_agents_prompt_t  *prompt;
 
     prompt = plan->prompt;
 
     ngx_http_agents_json_begin(buf);
-
-    if (model != NULL) {
-        ngx_http_agents_json_member_cstring(buf, "model", model);
-    }
-
+    ngx_http_agents_json_member_cstring(buf, "model", prompt->model);
     ngx_http_agents_json_member_integer(buf, "max_tokens", prompt->max_tokens);
 
     ngx_http_agents_plan_temperature(buf, prompt);

@@ -35,12 +35,5 @@ ngx_http_agents_model_fault_e ngx_http_agents_anthropic_fault_read(int status,
 void ngx_http_agents_anthropic_fault_event(ngx_http_agents_draft_t *draft,
     const json_t *root);
 
-/*
- * The body of a request, without "model" where "model" is NULL: for those who
- * name it in the path.
- */
-void ngx_http_agents_anthropic_body(ngx_http_agents_buf_t *buf,
-    const ngx_http_agents_plan_t *plan, const char *model);
-
 
 #endif /* _NGX_HTTP_AGENTS_ANTHROPIC_H_INCLUDED_ */

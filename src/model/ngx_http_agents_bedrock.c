@@ -19,6 +19,9 @@
     "\"object\",\"properties\":{}}}}}"
 
 
+static int ngx_http_agents_bedrock_encode(
+    const ngx_http_agents_prompt_t *prompt,
+    ngx_http_agents_model_request_t *request);
 static void ngx_http_agents_bedrock_path(ngx_http_agents_buf_t *path,
     const ngx_http_agents_prompt_t *prompt);
 static void ngx_http_agents_bedrock_body(ngx_http_agents_buf_t *buf,
@@ -58,7 +61,7 @@ const ngx_http_agents_protocol_t  ngx_http_agents_bedrock = {
 };
 
 
-int
+static int
 ngx_http_agents_bedrock_encode(const ngx_http_agents_prompt_t *prompt,
     ngx_http_agents_model_request_t *request)
 {

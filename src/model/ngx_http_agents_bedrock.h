@@ -16,8 +16,6 @@ extern const ngx_http_agents_protocol_t  ngx_http_agents_bedrock;
 
 
 /* The members of ngx_http_agents_protocol_t: see there. */
-int ngx_http_agents_bedrock_encode(const ngx_http_agents_prompt_t *prompt,
-    ngx_http_agents_model_request_t *request);
 int ngx_http_agents_bedrock_reply_read(ngx_http_agents_draft_t *draft,
     const json_t *root, ngx_http_agents_buf_t *why);
 void ngx_http_agents_bedrock_reply_event(ngx_http_agents_draft_t *draft,

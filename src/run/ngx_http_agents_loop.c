@@ -14,12 +14,14 @@
 #include "ngx_http_agents_loop_parts.h"
 
 
+static void ngx_http_agents_loop_add_payload(ngx_http_agents_loop_t *loop);
 static void ngx_http_agents_loop_add_part(ngx_http_agents_loop_t *loop,
     const ngx_http_agents_part_t *part);
 static json_t *ngx_http_agents_loop_visible(const json_t *blocks);
 static json_t *ngx_http_agents_loop_cut(json_t *content, size_t max,
     int of_run);
 static json_t *ngx_http_agents_loop_text_block(const char *text, size_t len);
+static void ngx_http_agents_loop_close_turn(ngx_http_agents_loop_t *loop);
 static void ngx_http_agents_loop_leave_open(ngx_http_agents_loop_t *loop);
 static void ngx_http_agents_loop_pending(ngx_http_agents_loop_t *loop);
 
@@ -108,7 +110,9 @@ failed:
 }
 
 
-void
+/* Queues the payload's message, once. */
+
+static void
 ngx_http_agents_loop_add_payload(ngx_http_agents_loop_t *loop)
 {
     size_t                   n;
@@ -447,7 +451,9 @@ ngx_http_agents_loop_add_results(ngx_http_agents_loop_t *loop)
 }
 
 
-void
+/* The tool message with all results joins the messages. */
+
+static void
 ngx_http_agents_loop_close_turn(ngx_http_agents_loop_t *loop)
 {
     size_t    i;

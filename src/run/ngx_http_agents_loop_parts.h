@@ -26,9 +26,6 @@ int ngx_http_agents_loop_fresh_id(char id[NGX_HTTP_AGENTS_LOOP_ID_MAX]);
 int ngx_http_agents_loop_id_known(const json_t *messages,
     const json_t *blocks, size_t before, const char *id);
 
-/* Queues the payload's message, once. */
-void ngx_http_agents_loop_add_payload(ngx_http_agents_loop_t *loop);
-
 /*
  * Appends an assistant turn to the messages and queues it; "blocks" is taken
  * over.
@@ -61,9 +58,6 @@ void ngx_http_agents_loop_settle(ngx_http_agents_loop_t *loop,
  * those whose sequence number is that of the turn, plus one.
  */
 void ngx_http_agents_loop_add_results(ngx_http_agents_loop_t *loop);
-
-/* The tool message with all results joins the messages. */
-void ngx_http_agents_loop_close_turn(ngx_http_agents_loop_t *loop);
 
 
 #endif /* _NGX_HTTP_AGENTS_LOOP_PARTS_H_INCLUDED_ */

@@ -20,6 +20,9 @@
 /* Of what is cut rather than refused; within what jansson reads. */
 #define NGX_HTTP_AGENTS_JSON_CUT_DEPTH  1024
 
+/* Reals up to here hold every integer exactly. */
+#define NGX_HTTP_AGENTS_JSON_EXACT      9007199254740992.0
+
 
 typedef struct {
     int   line;             /* from 1; 0 where there is none */

@@ -15,10 +15,6 @@
 #include "ngx_http_agents_json.h"
 
 
-/* Reals below this hold every integer exactly. */
-#define NGX_HTTP_AGENTS_JSON_EXACT  9007199254740992.0
-
-
 static void ngx_http_agents_json_put_value(ngx_http_agents_buf_t *buf,
     const json_t *value, unsigned sorted);
 static void ngx_http_agents_json_put_object(ngx_http_agents_buf_t *buf,

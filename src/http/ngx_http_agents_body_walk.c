@@ -8,10 +8,6 @@
 #include "ngx_http_agents_body_fields.h"
 
 
-/* Reals up to here hold every integer exactly. */
-#define NGX_HTTP_AGENTS_BODY_EXACT  9007199254740992.0
-
-
 static int ngx_http_agents_body_absent(
     const ngx_http_agents_body_field_t *field, unsigned flags,
     const json_t *value);
@@ -328,8 +324,8 @@ ngx_http_agents_body_integer(const ngx_http_agents_body_field_t *field,
     if (json_is_real(value)) {
         real = json_real_value(value);
 
-        if (real < -NGX_HTTP_AGENTS_BODY_EXACT
-            || real > NGX_HTTP_AGENTS_BODY_EXACT
+        if (real < -NGX_HTTP_AGENTS_JSON_EXACT
+            || real > NGX_HTTP_AGENTS_JSON_EXACT
             || real != (double) (int64_t) real)
         {
             goto wrong;

@@ -24,9 +24,6 @@
 #include "ngx_http_agents_zone.h"
 
 
-#define NGX_HTTP_AGENTS_VERSION  "0.1.0"
-
-
 typedef struct ngx_http_agents_token_cache_s  ngx_http_agents_token_cache_t;
 
 /* What a worker's requests have under way; kept by ..._wait.c. */

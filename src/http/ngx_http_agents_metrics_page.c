@@ -6,6 +6,7 @@
 #include "ngx_http_agents_metrics_page.h"
 #include "ngx_http_agents_reply.h"
 #include "ngx_http_agents_routes.h"
+#include "ngx_http_agents_version.h"
 
 
 #define NGX_HTTP_AGENTS_METRICS_PAGE_TYPE                                     \

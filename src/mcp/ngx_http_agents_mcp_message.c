@@ -5,6 +5,7 @@
 #include "ngx_http_agents_json.h"
 #include "ngx_http_agents_mcp_content.h"
 #include "ngx_http_agents_mcp_message.h"
+#include "ngx_http_agents_version.h"
 
 
 /* Of a server's error text, in bytes: more does not help a model. */
@@ -116,7 +117,7 @@ ngx_http_agents_mcp_message_client(ngx_http_agents_buf_t *buf)
     ngx_http_agents_json_member_cstring(buf, "name",
                                         NGX_HTTP_AGENTS_MCP_CLIENT_NAME);
     ngx_http_agents_json_member_cstring(buf, "version",
-                                        NGX_HTTP_AGENTS_MCP_CLIENT_VERSION);
+                                        NGX_HTTP_AGENTS_VERSION);
     ngx_http_agents_json_end(buf);
 }
 

@@ -16,7 +16,6 @@
 
 
 #define NGX_HTTP_AGENTS_MCP_CLIENT_NAME     "ngx_http_agents_module"
-#define NGX_HTTP_AGENTS_MCP_CLIENT_VERSION  "0.1.0"
 
 /* The newest revision that has the handshake. */
 #define NGX_HTTP_AGENTS_MCP_VERSION         "2025-11-25"

@@ -12,9 +12,6 @@
 /* Of one tool; servers do not take many more headers. */
 #define NGX_HTTP_AGENTS_MCP_PARAM_MAX     64
 
-/* Beyond it a double is not every integer. */
-#define NGX_HTTP_AGENTS_MCP_PARAM_EXACT   9007199254740992.0
-
 
 /* What a keyword holds. */
 typedef enum {
@@ -374,7 +371,7 @@ ngx_http_agents_mcp_param_value(ngx_http_agents_buf_t *buf,
         number = json_real_value(value);
 
         if (number == floor(number)
-            && fabs(number) <= NGX_HTTP_AGENTS_MCP_PARAM_EXACT)
+            && fabs(number) <= NGX_HTTP_AGENTS_JSON_EXACT)
         {
             ngx_http_agents_buf_addf(buf, "%lld", (long long) number);
 

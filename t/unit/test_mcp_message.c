@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include "ngx_http_agents_json.h"
 #include "ngx_http_agents_mcp_message.h"
+#include "ngx_http_agents_version.h"
 #include "unit.h"
 
 
@@ -85,7 +86,7 @@ build(void)
               "\"initialize\",\"params\":{\"protocolVersion\":\"2025-11-25\","
               "\"capabilities\":{},\"clientInfo\":{\"name\":\""
               NGX_HTTP_AGENTS_MCP_CLIENT_NAME "\",\"version\":\""
-              NGX_HTTP_AGENTS_MCP_CLIENT_VERSION "\"}}}", "initialize");
+              NGX_HTTP_AGENTS_VERSION "\"}}}", "initialize");
 
     ngx_http_agents_buf_reset(&buf);
     ngx_http_agents_mcp_message_notification(&buf, "notifications/initialized",
@@ -468,7 +469,7 @@ modern(void)
               "\"io.modelcontextprotocol/clientCapabilities\":{},"
               "\"io.modelcontextprotocol/clientInfo\":{\"name\":\""
               NGX_HTTP_AGENTS_MCP_CLIENT_NAME "\",\"version\":\""
-              NGX_HTTP_AGENTS_MCP_CLIENT_VERSION "\"}}}", "_meta");
+              NGX_HTTP_AGENTS_VERSION "\"}}}", "_meta");
 
     ngx_http_agents_buf_reset(&params);
     ngx_http_agents_mcp_message_retry_params(&params, "{\"name\":\"a\"}",

@@ -16,7 +16,9 @@ my $TOOLS = [ [ 'mcp-echo', { text => "drei \"\x{c4}pfel\"" } ],
               [ 'mcp-slow', { seconds => 0.3 } ] ];
 my ($t, $via, $one, $two, $workers, $slow);
 
-for my $m (AgentsTest->matrix(1, 2)) {
+# one worker has no others to tell, whatever the store is
+for my $m (grep { $_->{workers} > 1 || $_->{store} ne 'postgres' }
+           AgentsTest->matrix(1, 2)) {
     my $where = $m->{name};
     $workers = $m->{workers};
     $slow = AgentsTest::free_port();
@@ -355,16 +357,18 @@ sub whose {
 
 
 sub broken {
-    my $n = 0;
+    my ($n, %follow) = (0);
     for my $mid ('reset', 'end', 'garbage', [ 'overloaded_error', 'busy' ]) {
-        my $name = ref $mid ? 'an error' : $mid;
         $n++;
         my ($run) = start(script(
             { text => "lost $n words and more of them", mid => $mid,
               times => 1, pace => 0.02 },
             { text => "kept $n words and more of them", pace => 0.02 }));
-        my @follow = map { events($_, $run) } $one, $two;
-        for (@follow) {
+        $follow{ref $mid ? 'an error' : $mid} =
+            [ map { events($_, $run) } $one, $two ];
+    }
+    for my $name (sort keys %follow) {
+        for (@{$follow{$name}}) {
             my @events = $_->all(40);
             is after_pending(line(@events)),
                'delta:0 reset:0 delta:0 turn:0 run:completed end:completed',

@@ -16,6 +16,10 @@ for my $m (AgentsTest->matrix) {
     subtest "a body that is read on $store" => sub { reading($t) };
     subtest "stop and start on $store" => sub { restart($t) };
     $t->clean("$store: no error logged");
+
+    $t = AgentsTest->new(%$m, http => 'agents_drain_timeout 300ms;')->start;
+    subtest "a step that takes too long on $store" => sub { late($t) };
+    $t->clean("$store: no error logged, either");
 }
 
 done_testing;
@@ -148,5 +152,32 @@ sub restart {
     $t->start;
     all_complete($t, @started);
     called_once($t, 8);
+    return;
+}
+
+
+# The model is told that nobody knows what became of its call.
+sub late {
+    my ($t) = @_;
+    my $c = $t->conversation(name => 'late', mcp => '');
+    my $run = $t->run($c, script(
+        { tools => [ [ 'mcp-slow', { seconds => 3 } ] ] },
+        { tool_results => 1 }));
+    my $calls = sub { scalar grep { ($_->{json}{method} || '') eq 'tools/call' }
+                      @{$t->mock->requests('/mcp')} };
+    ok $t->wait_for(10, sub { $calls->() }), 'a call is under way';
+    ok $t->reload, 'reloaded';
+
+    $run = $t->finished($run);
+    is $run->{status}, 'completed', 'the run completes';
+    my ($result) = map { @{$_->{content_blocks}} }
+                   grep { $_->{role} eq 'tool' } @{$t->messages($c)};
+    ok $result->{is_error}, 'the call has failed';
+    like $result->{content}[0]{text}, qr/outcome of this call is unknown/,
+         'in a manner that says so';
+    is $calls->(), 1, 'it was made once';
+    like $t->log, qr/\[warn\] [^\n]*\Qagents_drain_timeout is over: the step in \E
+                    \Qhand is cut off, agents run: $run->{id}\E/x,
+         'and the error log names the run';
     return;
 }

@@ -453,12 +453,7 @@ ngx_http_agents_engine_drain(ngx_http_agents_engine_t *engine)
         next = ngx_queue_next(q);
         run = ngx_queue_data(q, ngx_http_agents_run_t, queue);
 
-        if (late) {
-            ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL,
-                                     NULL);
-        } else {
-            ngx_http_agents_run_drain(run);
-        }
+        ngx_http_agents_run_drain(run, late);
     }
 
     if (late) {

@@ -671,14 +671,21 @@ ngx_http_agents_run_conclude(ngx_http_agents_run_t *run)
 
 
 void
-ngx_http_agents_run_drain(ngx_http_agents_run_t *run)
+ngx_http_agents_run_drain(ngx_http_agents_run_t *run, ngx_uint_t late)
 {
-    if (run->state == NGX_HTTP_AGENTS_RUN_DISCOVERING
-        || run->state == NGX_HTTP_AGENTS_RUN_QUEUED)
+    if (!late && run->state != NGX_HTTP_AGENTS_RUN_DISCOVERING
+        && run->state != NGX_HTTP_AGENTS_RUN_QUEUED)
     {
-        ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL,
-                                 NULL);
+        return;
     }
+
+    if (late && run->stop == NGX_HTTP_AGENTS_STOP_NOT) {
+        ngx_log_error(NGX_LOG_WARN, &run->log, 0,
+                      "agents_drain_timeout is over: the step in hand is cut "
+                      "off");
+    }
+
+    ngx_http_agents_run_stop(run, NGX_HTTP_AGENTS_STOP_GIVE_UP, NULL, NULL);
 }
 
 

@@ -168,8 +168,8 @@ void ngx_http_agents_run_stop(ngx_http_agents_run_t *run,
 void ngx_http_agents_run_cancel(ngx_http_agents_run_t *run);
 
 /* Gives it up if it is at a point where nothing is lost by it: before
- * discovery, and in line for an inference. */
-void ngx_http_agents_run_drain(ngx_http_agents_run_t *run);
+ * discovery, and in line for an inference; if it is late, at any. */
+void ngx_http_agents_run_drain(ngx_http_agents_run_t *run, ngx_uint_t late);
 
 /* Frees all of it; nothing is pending. */
 void ngx_http_agents_run_destroy(ngx_http_agents_run_t *run);

@@ -82,7 +82,7 @@ sub new {
         push @{$self->{node}}, AgentsTest->new(%store,
             $first ? (mock => $first->mock, store => $first->store,
                       tokens => $first->{tokens}) : (workers => 3),
-            http => "agents_lease ${LEASE}s;",
+            http => "agents_lease ${LEASE}s; agents_drain_timeout 60s;",
             location => 'agents_max_runs_per_user 10000;',
             replace => { 'listen 127.0.0.1:%PORT%;' =>
                          'listen 127.0.0.1:%PORT% reuseport;' });

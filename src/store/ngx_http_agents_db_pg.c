@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/err.h>
 #include "ngx_http_agents_db_pg_core.h"
 
 
@@ -107,6 +108,7 @@ ngx_http_agents_db_pg_close(ngx_http_agents_db_pg_t *pg)
     ngx_http_agents_db_pg_slots_forget(pg);
 
     PQfinish(pg->conn);
+    ERR_clear_error();
 
     pg->conn = NULL;
     pg->state = NGX_HTTP_AGENTS_DB_PG_CLOSED;
@@ -189,6 +191,10 @@ ngx_http_agents_db_pg_io(ngx_http_agents_db_pg_t *pg, unsigned events,
     case NGX_HTTP_AGENTS_DB_PG_CONNECTING:
 
         pg->polling = PQconnectPoll(pg->conn);
+
+        /* errors that libpq leaves would be taken for those of other TLS */
+
+        ERR_clear_error();
 
         if (pg->polling == PGRES_POLLING_OK) {
             ngx_http_agents_db_pg_established(pg);

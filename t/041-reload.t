@@ -6,11 +6,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
+use HTTP::Tiny;
 use Time::HiRes qw(sleep);
 
 for my $m (AgentsTest->matrix) {
     my $store = $m->{name};
     my $t = AgentsTest->new(%$m)->start;
+    # a connection that is kept may be one that a reload closes
+    $t->{http_client} = HTTP::Tiny->new(keep_alive => 0, timeout => 70);
     subtest "reload on $store" => sub { reload($t) };
     subtest "two reloads on $store" => sub { twice($t) };
     subtest "a body that is read on $store" => sub { reading($t) };

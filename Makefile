@@ -5,7 +5,8 @@
 #   NGINX_SRC=DIR make    the same against an upstream source tree
 #   make run       a demonstration on 127.0.0.1:8080; PORT and DATA move it
 #                  MODEL=local  asks a small model on this machine
-#   make test      unit tests and t/*.t; T="t/001-load.t" runs some of them
+#   make test      unit tests and t/*.t; T="t/001-load.t" runs some of them,
+#                  JOBS=1 one after the other
 #   make test-llm  t/llm/*.t: runs with that model, which is put into build/
 #                  and compiled there; takes a network, and minutes at first
 #   make asan      the same under AddressSanitizer and UBSan, in build/asan
@@ -26,6 +27,7 @@ DATA      ?= $(BUILD)/run
 PORT      ?= 8080
 SANITIZE  ?=
 T         ?=
+JOBS      ?= 4
 B         ?=
 C         ?=
 F         ?=
@@ -202,7 +204,8 @@ run: all | $(BUILD)/.deps-run $(if $(MODEL),$(BUILD)/.deps-local)
 	    $(if $(MODEL),--local $(LOCAL))
 
 test: all units | $(BUILD)/.deps-test
-	@perl util/test.pl --build $(BUILD) $(if $(SANITIZE),--sanitize) $(T)
+	@perl util/test.pl --build $(BUILD) --jobs $(JOBS) \
+	    $(if $(SANITIZE),--sanitize) $(T)
 
 test-llm: all | $(BUILD)/.deps-test $(BUILD)/.deps-local
 	@util/local-model install $(LOCAL)
@@ -211,7 +214,7 @@ test-llm: all | $(BUILD)/.deps-test $(BUILD)/.deps-local
 # What a number of workers can change, once more with one and with four.
 test-all: test
 	@AGENTS_TEST_WORKERS="1 4" perl util/test.pl --build $(BUILD) \
-	    $(if $(SANITIZE),--sanitize) \
+	    --jobs $(JOBS) $(if $(SANITIZE),--sanitize) \
 	    $(or $(T),$(shell grep -l 'AgentsTest->matrix' t/*.t))
 
 asan:

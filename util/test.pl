@@ -4,7 +4,7 @@
 # that are named.  One PostgreSQL cluster serves them all.  What they asked the
 # API is recorded, and t/999-recorded.t looks at it in the end.
 #
-#     util/test.pl --build DIR [--sanitize] [FILE...]
+#     util/test.pl --build DIR [--jobs N] [--sanitize] [FILE...]
 
 use strict;
 use warnings;
@@ -16,9 +16,10 @@ use TAP::Harness;
 use lib "$FindBin::Bin/../t/lib";
 use AgentsTest::Postgres;
 
-my ($build, $sanitize) = ('build', 0);
-GetOptions('build=s' => \$build, 'sanitize' => \$sanitize)
-    or die "usage: util/test.pl [--build DIR] [--sanitize] [FILE...]\n";
+my ($build, $jobs, $sanitize) = ('build', 1, 0);
+GetOptions('build=s' => \$build, 'jobs=i' => \$jobs, 'sanitize' => \$sanitize)
+    or die "usage: util/test.pl [--build DIR] [--jobs N] [--sanitize] [FILE...]"
+           . "\n";
 
 my $top = Cwd::abs_path("$FindBin::Bin/..");
 chdir $top or die "$top: $!\n";
@@ -53,7 +54,7 @@ $ENV{AGENTS_RECORD} = "$build/recorded";
 $ENV{AGENTS_RECORD_ALL} = @ARGV ? '' : 1;
 File::Path::remove_tree($ENV{AGENTS_RECORD});
 
-my $harness = TAP::Harness->new({ jobs => 2, timer => 1, lib => \@lib,
+my $harness = TAP::Harness->new({ jobs => $jobs, timer => 1, lib => \@lib,
     verbosity => 0, color => -t STDOUT,
     rules => { seq => [ { par => \@tests }, { seq => $last } ] } });
 my $result = $harness->runtests(@tests, $last);

@@ -154,6 +154,8 @@ FUZZ_SEEDS_model       := $(foreach p,anthropic bedrock cortex openai, \
                               $(addprefix $(p)/,decode stream fault))
 FUZZ_SEEDS_aws_keys    := $(addprefix aws_keys/,valid invalid)
 FUZZ_SEEDS_jwt         := jws jwks
+FUZZ_SEEDS_headers     := trace
+FUZZ_SEEDS_redact      := trace
 
 $(BUILD)/fuzz/%: FLAGS = -O1 -g -fno-omit-frame-pointer \
     -fno-sanitize-recover=all -fsanitize=fuzzer-no-link,address,undefined

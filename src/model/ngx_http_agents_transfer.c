@@ -702,7 +702,11 @@ ngx_http_agents_transfer_free(ngx_http_agents_transfer_t *transfer)
 
     if (transfer->easy != NULL) {
 
-        if (t->nspare < NGX_HTTP_AGENTS_TRANSPORT_SPARE) {
+        /* reset, one that found no memory is not yet as a new one */
+
+        if (transfer->answer.http_status != 0
+            && t->nspare < NGX_HTTP_AGENTS_TRANSPORT_SPARE)
+        {
             curl_easy_reset(transfer->easy);
             t->spare[t->nspare++] = transfer->easy;
 

@@ -4,6 +4,8 @@
 #include "ngx_http_agents_fd.h"
 
 
+static ngx_int_t ngx_http_agents_transport_open(ngx_http_agents_transport_t *t);
+static void ngx_http_agents_transport_close(ngx_http_agents_transport_t *t);
 static int ngx_http_agents_transport_timer_callback(CURLM *multi, long timeout,
     void *data);
 static int ngx_http_agents_transport_socket_callback(CURL *easy,
@@ -14,6 +16,7 @@ static void ngx_http_agents_transport_io_handler(ngx_event_t *ev);
 static void ngx_http_agents_transport_timer_handler(ngx_event_t *ev);
 static void ngx_http_agents_transport_action(ngx_http_agents_transport_t *t,
     curl_socket_t s, int flags);
+static void ngx_http_agents_transport_lose_all(ngx_http_agents_transport_t *t);
 static void ngx_http_agents_transport_post(ngx_http_agents_transport_t *t);
 static void ngx_http_agents_transport_event_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_agents_transport_collect(
@@ -66,30 +69,60 @@ ngx_http_agents_transport_create(ngx_uint_t max_connections,
     t->event.data = t;
     t->event.log = log;
 
-    t->multi = curl_multi_init();
-
-    if (t->multi == NULL
-        || curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION,
-                             ngx_http_agents_transport_socket_callback)
-           != CURLM_OK
-        || curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t) != CURLM_OK
-        || curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION,
-                             ngx_http_agents_transport_timer_callback)
-           != CURLM_OK
-        || curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t) != CURLM_OK
-        || curl_multi_setopt(t->multi, CURLMOPT_PIPELINING,
-                             (long) CURLPIPE_NOTHING)
-           != CURLM_OK
-        || curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
-                             (long) max_connections)
-           != CURLM_OK)
-    {
-        ngx_log_error(NGX_LOG_ALERT, log, 0, "curl_multi_init() failed");
+    if (ngx_http_agents_transport_open(t) != NGX_OK) {
         ngx_http_agents_transport_destroy(t);
         return NULL;
     }
 
     return t;
+}
+
+
+static ngx_int_t
+ngx_http_agents_transport_open(ngx_http_agents_transport_t *t)
+{
+    t->multi = curl_multi_init();
+
+    if (t->multi != NULL
+        && curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION,
+                             ngx_http_agents_transport_socket_callback)
+           == CURLM_OK
+        && curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t) == CURLM_OK
+        && curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION,
+                             ngx_http_agents_transport_timer_callback)
+           == CURLM_OK
+        && curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t) == CURLM_OK
+        && curl_multi_setopt(t->multi, CURLMOPT_PIPELINING,
+                             (long) CURLPIPE_NOTHING)
+           == CURLM_OK
+        && curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
+                             (long) t->max_connections)
+           == CURLM_OK)
+    {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, t->log, 0, "curl_multi_init() failed");
+    ngx_http_agents_transport_close(t);
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_agents_transport_close(ngx_http_agents_transport_t *t)
+{
+    if (t->multi != NULL) {
+        (void) curl_multi_cleanup(t->multi);
+        ERR_clear_error();
+    }
+
+    t->multi = NULL;
+    t->nsockets = 0;
+
+    if (t->timer.timer_set) {
+        ngx_del_timer(&t->timer);
+    }
 }
 
 
@@ -115,16 +148,10 @@ ngx_http_agents_transport_destroy(ngx_http_agents_transport_t *t)
         }
     }
 
-    if (t->multi != NULL) {
-        (void) curl_multi_cleanup(t->multi);
-    }
+    ngx_http_agents_transport_close(t);
 
     for (i = 0; i < t->nspare; i++) {
         curl_easy_cleanup(t->spare[i]);
-    }
-
-    if (t->timer.timer_set) {
-        ngx_del_timer(&t->timer);
     }
 
     if (t->event.posted) {
@@ -342,15 +369,44 @@ ngx_http_agents_transport_action(ngx_http_agents_transport_t *t,
 
     ERR_clear_error();
 
-    if (code != CURLM_OK) {
+    if (code == CURLM_OK) {
+        if ((ngx_uint_t) running < t->nactive) {
+            ngx_http_agents_transport_post(t);
+        }
+
+    } else {
         ngx_log_error(NGX_LOG_ALERT, t->log, 0,
                       "curl_multi_socket_action() failed: %s",
                       curl_multi_strerror(code));
+        ngx_http_agents_transport_lose_all(t);
+    }
+}
+
+
+/*
+ * libcurl had no memory for what it knows of a socket.  It does not say whose;
+ * that transfer would wait in vain, and what is left of the socket in libcurl
+ * brings it down when its number comes again: all are taken out, and the next
+ * one begins with a new multi handle.
+ */
+
+static void
+ngx_http_agents_transport_lose_all(ngx_http_agents_transport_t *t)
+{
+    ngx_queue_t                 *q;
+    ngx_http_agents_transfer_t  *transfer;
+
+    while (!ngx_queue_empty(&t->active)) {
+        q = ngx_queue_head(&t->active);
+        transfer = ngx_queue_data(q, ngx_http_agents_transfer_t, queue);
+
+        transfer->answer.error = "no memory to watch its connection";
+
+        ngx_http_agents_transport_end(transfer,
+                                      NGX_HTTP_AGENTS_TRANSPORT_SHORT);
     }
 
-    if ((ngx_uint_t) running < t->nactive) {
-        ngx_http_agents_transport_post(t);
-    }
+    ngx_http_agents_transport_close(t);
 }
 
 
@@ -422,7 +478,7 @@ ngx_http_agents_transport_collect(ngx_http_agents_transport_t *t)
         ngx_http_agents_transport_collect_lost(t);
     }
 
-    msg = curl_multi_info_read(t->multi, &left);
+    msg = (t->multi != NULL) ? curl_multi_info_read(t->multi, &left) : NULL;
 
     if (msg == NULL || msg->msg != CURLMSG_DONE) {
         return msg != NULL;
@@ -513,7 +569,11 @@ ngx_http_agents_transport_start(ngx_http_agents_transfer_t *transfer)
     transfer->state = NGX_HTTP_AGENTS_TRANSFER_ACTIVE;
     t->nactive++;
 
-    code = curl_multi_add_handle(t->multi, transfer->easy);
+    code = CURLM_OUT_OF_MEMORY;
+
+    if (t->multi != NULL || ngx_http_agents_transport_open(t) == NGX_OK) {
+        code = curl_multi_add_handle(t->multi, transfer->easy);
+    }
 
     if (easy != CURLE_OK || code != CURLM_OK) {
         transfer->answer.error = curl_multi_strerror(code);

@@ -7,9 +7,6 @@
  * processes that it is for.
  */
 
-#define _GNU_SOURCE
-
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -20,11 +17,6 @@
 
 
 #define NPIDS  15
-
-/* libcurl divides by zero where its hash of sockets gets no memory */
-#define SPARED  "libcurl"
-
-#define CALLER  __builtin_return_address(0)
 
 
 extern void *__libc_malloc(size_t size);
@@ -85,11 +77,10 @@ starve_turn(void)
 
 
 static int
-starve_now(const void *caller)
+starve_now(void)
 {
-    int      i;
-    pid_t    pid;
-    Dl_info  info;
+    int    i;
+    pid_t  pid;
 
     if (starve == NULL || starve[0] == 0) {
         return 0;
@@ -107,12 +98,6 @@ starve_now(const void *caller)
         return 0;
     }
 
-    if (dladdr(caller, &info) && info.dli_fname != NULL
-        && strstr(info.dli_fname, SPARED) != NULL)
-    {
-        return 0;
-    }
-
     errno = ENOMEM;
 
     return 1;
@@ -122,28 +107,28 @@ starve_now(const void *caller)
 void *
 malloc(size_t size)
 {
-    return starve_now(CALLER) ? NULL : __libc_malloc(size);
+    return starve_now() ? NULL : __libc_malloc(size);
 }
 
 
 void *
 calloc(size_t n, size_t size)
 {
-    return starve_now(CALLER) ? NULL : __libc_calloc(n, size);
+    return starve_now() ? NULL : __libc_calloc(n, size);
 }
 
 
 void *
 realloc(void *p, size_t size)
 {
-    return starve_now(CALLER) ? NULL : __libc_realloc(p, size);
+    return starve_now() ? NULL : __libc_realloc(p, size);
 }
 
 
 int
 posix_memalign(void **p, size_t alignment, size_t size)
 {
-    if (starve_now(CALLER)) {
+    if (starve_now()) {
         return ENOMEM;
     }
 
@@ -153,7 +138,6 @@ posix_memalign(void **p, size_t alignment, size_t size)
 }
 
 
-
 char *
 strdup(const char *s)
 {
@@ -161,8 +145,7 @@ strdup(const char *s)
     size_t   size;
 
     size = strlen(s) + 1;
-    copy = starve_now(CALLER) ? NULL
-                                                   : __libc_malloc(size);
+    copy = starve_now() ? NULL : __libc_malloc(size);
 
     return (copy != NULL) ? memcpy(copy, s, size) : NULL;
 }

@@ -611,14 +611,15 @@ static int
 ngx_http_agents_schema_none_of(const json_t *rule, const json_t *value,
     const ngx_http_agents_path_t *path, ngx_http_agents_schema_hold_t *hold)
 {
-    size_t                  i, start;
-    json_t                 *alternative;
-    ngx_http_agents_buf_t   reasons, *why;
-
-    why = hold->why;
-    hold->why = &reasons;
+    size_t                          i, start;
+    json_t                         *alternative;
+    ngx_http_agents_buf_t           reasons;
+    ngx_http_agents_schema_hold_t   inner;
 
     ngx_http_agents_buf_init(&reasons);
+
+    inner.why = &reasons;
+    inner.steps = hold->steps;
 
     json_array_foreach(rule, i, alternative) {
 
@@ -633,16 +634,17 @@ ngx_http_agents_schema_none_of(const json_t *rule, const json_t *value,
         }
 
         start = reasons.len;
-        (void) ngx_http_agents_schema_apply(alternative, value, path, hold);
+        (void) ngx_http_agents_schema_apply(alternative, value, path,
+                                            &inner);
 
         ngx_http_agents_schema_shorten(&reasons, start,
                                        NGX_HTTP_AGENTS_SCHEMA_REASON);
     }
 
-    hold->why = why;
+    hold->steps = inner.steps;
 
     if (reasons.failed) {
-        why->failed = 1;
+        hold->why->failed = 1;
 
     } else {
         ngx_http_agents_schema_shorten(&reasons, 0,

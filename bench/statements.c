@@ -281,7 +281,7 @@ statements_post(statements_t *s)
     run.first_job_id = s->job;
 
     batch = statements_batch(NGX_HTTP_AGENTS_DB_WRITE);
-    ngx_http_agents_runs_insert(batch, &s->owner, &run);
+    (void) ngx_http_agents_runs_insert(batch, &s->owner, &run);
     statements_put(s, batch);
 }
 

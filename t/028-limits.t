@@ -5,13 +5,16 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use AgentsTest;
+use AgentsTest::Burst;
 
 for my $m (AgentsTest->matrix) {
     my $store = $m->{name};
-    my $t = AgentsTest->new(%$m,
-                            location => 'agents_max_runs_per_user 2;');
+    my $t = AgentsTest->new(%$m, location => 'agents_max_runs_per_user 2;',
+        replace => { 'listen 127.0.0.1:%PORT%;' =>
+                     'listen 127.0.0.1:%PORT% reuseport;' });
     $t->start;
     subtest "two runs at a time on $store" => sub { two($t) };
+    subtest "many requests at one instant on $store" => sub { many($t) };
     $t->clean("$store: nginx stopped, no error logged");
 }
 
@@ -52,5 +55,21 @@ sub two {
     $answer = $t->post("/agents/conversations/$c[2]{id}/runs", $third);
     is $answer->{status}, 202, 'then the third may come, by the same id';
     $t->finished($answer->{json});
+    return;
+}
+
+
+# None of them sees the others' runs when it is read.
+sub many {
+    my ($t) = @_;
+    my $slow = script({ text => 'done', delay => 3 });
+    my @c = map { $t->conversation(name => "c $_") } 1 .. 40;
+    my @answers = burst($t, map { [ 'POST', "/agents/conversations/$_->{id}/runs",
+                                    $t->run_body($_, $slow) ] } @c);
+    my %times;
+    $times{$_->{status}}++ for @answers;
+    is_deeply \%times, { 202 => 2, 429 => 38 }, 'two are accepted';
+    is $t->finished($_->{json})->{status}, 'completed', 'a run ends'
+        for grep { $_->{status} == 202 } @answers;
     return;
 }

@@ -437,9 +437,9 @@ ngx_http_agents_api_start_written(ngx_http_request_t *r,
     status = ngx_http_agents_db_status(batch);
 
     if (status == NGX_HTTP_AGENTS_DB_OK
-        && ngx_http_agents_db_rows(batch, 1) != 0)
+        && ngx_http_agents_db_rows(batch, start->insert) != 0)
     {
-        ngx_http_agents_runs_read(batch, 1, 0, &run);
+        ngx_http_agents_runs_read(batch, start->insert, 0, &run);
 
         start->unknown = 0;
         ngx_http_agents_start_engine(start, &run);
@@ -496,9 +496,9 @@ ngx_http_agents_api_start_write_gone(ngx_http_agents_db_batch_t *batch,
     status = ngx_http_agents_db_status(batch);
 
     if (status == NGX_HTTP_AGENTS_DB_OK
-        && ngx_http_agents_db_rows(batch, 1) != 0)
+        && ngx_http_agents_db_rows(batch, start->insert) != 0)
     {
-        ngx_http_agents_runs_read(batch, 1, 0, &run);
+        ngx_http_agents_runs_read(batch, start->insert, 0, &run);
 
         start->unknown = 0;
         ngx_http_agents_start_engine(start, &run);

@@ -38,6 +38,8 @@ typedef struct {
     ngx_http_agents_db_batch_t        *state;
     ngx_http_agents_conversation_t     conversation;
     int64_t                            active;          /* the user's runs */
+    size_t                             insert;          /* the statement that
+                                                           writes it */
     ngx_http_agents_db_batch_t        *calls;           /* NULL: none wait */
 
     /* what the checks made of it */

@@ -15,6 +15,9 @@
  *                      PostgreSQL, in characters on SQLite
  *     {notify_stop}    in RETURNING of an INSERT into agents_stops: on
  *                      PostgreSQL the worker is notified
+ *     {lock_owner}     in SELECT, of company_id and user_id: on PostgreSQL one
+ *                      batch at a time gets past it for an owner, until its
+ *                      end; SQLite has one writer anyway
  *     {name:each}      in FROM: the elements of a JSON array, which is a TEXT
  *                      parameter, as rows of "value"; value->>0 is then the
  *                      first of an element that is an array itself

@@ -35,6 +35,12 @@ static const char *const  ngx_http_agents_db_template_notify_stop[] = {
     "pg_notify('agents_stops', worker)"
 };
 
+/* What replaces {lock_owner}, for the columns "company_id" and "user_id". */
+static const char *const  ngx_http_agents_db_template_lock_owner[] = {
+    "NULL",
+    "pg_advisory_xact_lock(hashtext(company_id), hashtext(user_id))"
+};
+
 /* What stands around the parameter of {name:each}. */
 static const char *const  ngx_http_agents_db_template_each[][2] = {
     { "json_each(", ")" },
@@ -192,6 +198,12 @@ ngx_http_agents_db_template_placeholder(
 
     if (len == 11 && memcmp(name, "notify_stop", 11) == 0) {
         text = ngx_http_agents_db_template_notify_stop[ctx->engine];
+        ngx_http_agents_db_template_put(ctx, text, strlen(text));
+        return 0;
+    }
+
+    if (len == 10 && memcmp(name, "lock_owner", 10) == 0) {
+        text = ngx_http_agents_db_template_lock_owner[ctx->engine];
         ngx_http_agents_db_template_put(ctx, text, strlen(text));
         return 0;
     }

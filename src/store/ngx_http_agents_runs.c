@@ -273,14 +273,26 @@ static const ngx_http_agents_db_query_t  ngx_http_agents_runs_changed_query = {
 /* The order is that of the index of active runs: SQLite takes one of all runs
  * of the user else. */
 
+#define NGX_HTTP_AGENTS_RUNS_COUNT_ACTIVE                                     \
+    "SELECT COUNT(*) FROM (SELECT 1 FROM agents_runs"                         \
+    " WHERE company_id = {company} AND user_id = {user}"                      \
+    " AND finished_at IS NULL ORDER BY id LIMIT {limit:int}) active"
+
 static const ngx_http_agents_db_query_t
     ngx_http_agents_runs_count_active_query =
 {
     "runs_count_active",
 
-    "SELECT COUNT(*) FROM (SELECT 1 FROM agents_runs"
-    " WHERE company_id = {company} AND user_id = {user}"
-    " AND finished_at IS NULL ORDER BY id LIMIT {limit:int}) active"
+    NGX_HTTP_AGENTS_RUNS_COUNT_ACTIVE
+};
+
+static const ngx_http_agents_db_query_t
+    ngx_http_agents_runs_insert_lock_query =
+{
+    "runs_insert_lock",
+
+    "SELECT {lock_owner}"
+    " FROM (SELECT {company} AS company_id, {user} AS user_id) owner"
 };
 
 static const ngx_http_agents_db_query_t
@@ -294,6 +306,8 @@ static const ngx_http_agents_db_query_t
     " AND active_run_id IS NULL"
     " AND ((pending_run_id IS NOT NULL AND {resumes:int} = 1)"
     " OR (pending_run_id IS NULL AND {resumes:int} = 0))"
+    " AND ({limit:int} = 0"
+    " OR {limit:int} > (" NGX_HTTP_AGENTS_RUNS_COUNT_ACTIVE "))"
 };
 
 static const ngx_http_agents_db_query_t  ngx_http_agents_runs_insert_query = {
@@ -555,17 +569,23 @@ ngx_http_agents_runs_count_active(ngx_http_agents_db_batch_t *batch,
 }
 
 
-void
+size_t
 ngx_http_agents_runs_insert(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner,
     const ngx_http_agents_run_insert_t *run)
 {
+    if (run->limit != 0) {
+        ngx_http_agents_db_add(batch, &ngx_http_agents_runs_insert_lock_query);
+        ngx_http_agents_store_owner(batch, owner);
+    }
+
     ngx_http_agents_db_add(batch, &ngx_http_agents_runs_insert_guard_query);
     ngx_http_agents_store_owner(batch, owner);
     ngx_http_agents_db_cstr(batch, "run", run->id);
     ngx_http_agents_db_cstr(batch, "conversation", run->conversation);
     ngx_http_agents_db_int(batch, "version", run->expected_version);
     ngx_http_agents_db_int(batch, "resumes", run->resumes ? 1 : 0);
+    ngx_http_agents_db_int(batch, "limit", run->limit);
 
     ngx_http_agents_db_add(batch, &ngx_http_agents_runs_insert_query);
     ngx_http_agents_store_owner(batch, owner);
@@ -584,6 +604,8 @@ ngx_http_agents_runs_insert(ngx_http_agents_db_batch_t *batch,
     ngx_http_agents_store_bind(batch, "payload", &run->payload);
     ngx_http_agents_store_bind(batch, "traceparent", &run->trace.parent);
     ngx_http_agents_store_bind(batch, "tracestate", &run->trace.state);
+
+    return run->limit != 0 ? 2 : 1;
 }
 
 

@@ -263,17 +263,21 @@ typedef struct {
     ngx_http_agents_text_t   effective_config;
     const char              *first_job_id;
     int64_t                  resumes;           /* 1: payload is tool_outputs */
+    int64_t                  limit;             /* of the owner's runs that have
+                                                   not ended, to be held; 0: no
+                                                   need to look */
     ngx_http_agents_run_trace_t  trace;
 } ngx_http_agents_run_insert_t;
 
 /*
- * Two statements: the guard (the conversation, if its version is
- * expected_version, no run is active, and its pending run is there exactly
- * if "resumes") and the INSERT, RETURNING what runs_read reads.  No row in
- * the second, or DB_CONSTRAINT (the operation is known by now): read again
- * and decide anew.
+ * With a limit, a lock, so that one batch of an owner counts at a time; the
+ * guard (the conversation, if its version is expected_version, no run is
+ * active, its pending run is there exactly if "resumes", and the limit is not
+ * reached); and the INSERT, RETURNING what runs_read reads: its number in the
+ * batch is returned.  No row in that, or DB_CONSTRAINT (the operation is known
+ * by now): read again and decide anew.
  */
-void ngx_http_agents_runs_insert(ngx_http_agents_db_batch_t *batch,
+size_t ngx_http_agents_runs_insert(ngx_http_agents_db_batch_t *batch,
     const ngx_http_agents_owner_t *owner,
     const ngx_http_agents_run_insert_t *run);
 

@@ -47,6 +47,9 @@ test_templates(void)
     test_template("'{a} it''s {b}' || {c}", "'{a} it''s {b}' || ?1",
                   "'{a} it''s {b}' || $1");
     test_template("x {skip_locked})", "x )", "x FOR UPDATE SKIP LOCKED)");
+    test_template("SELECT {lock_owner}", "SELECT NULL",
+                  "SELECT pg_advisory_xact_lock(hashtext(company_id),"
+                  " hashtext(user_id))");
     test_template("RETURNING {notify_stop}", "RETURNING NULL",
                   "RETURNING pg_notify('agents_stops', worker)");
     test_template("{now}",

@@ -594,12 +594,12 @@ sub alerts {
     return @bad unless $self->{seen}{little_memory};
 
     # with no memory to load a library, glibc ends a process whose thread ends:
-    # that of a worker that has left all else behind.  libcurl may crash, and
-    # has words of its own for it.
+    # that of a worker that has left all else behind.  libcurl may crash.  The
+    # kernel, libcurl and the module each have their words for a want of memory.
     my $aborted = () = $log =~ /^libgcc_s\.so\.1 must be installed/mg;
     my $crashed = grep { /exited on signal 11/ } @bad;
     diag "$crashed workers without memory crashed" if $crashed;
-    return grep { !/Cannot allocate memory|Out of memory|exited on signal 11/
+    return grep { !/\bmemory\b|exited on signal 11/
                   && !(/exited on signal 6/ && $aborted-- > 0) } @bad;
 }
 

@@ -102,7 +102,9 @@ ngx_http_agents_transport_open(ngx_http_agents_transport_t *t)
         return NGX_OK;
     }
 
-    ngx_log_error(NGX_LOG_ALERT, t->log, 0, "curl_multi_init() failed");
+    ngx_log_error(NGX_LOG_ALERT, t->log, 0,
+                  (t->multi == NULL) ? "no memory for curl_multi_init()"
+                                     : "curl_multi_setopt() failed");
     ngx_http_agents_transport_close(t);
 
     return NGX_ERROR;
